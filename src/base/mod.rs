@@ -1,0 +1,7 @@
+//! The vocabulary every other layer speaks: no domain knowledge, no input or output.
+
+pub mod go_duration;
+pub mod json;
+pub mod report;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,45 @@
+//! Text that must never be printed.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// A secret text: a token, a rendered file, a request body.
+///
+/// It has no `Display`, no `Deref` and no serialisation; the one way to the text is [`Secret::expose`],
+/// which a reviewer can search for. The memory is wiped when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Callers: a Vault request, a file writer, the environment of `exec`.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_not_show_in_debug_output() {
+        assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some(Secret(redacted))");
+    }
+}

@@ -1,0 +1,88 @@
+//! Argv and environment become a mode with its configuration. The only reader of either.
+
+mod agent;
+mod inject;
+mod render;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// Wrong command line or configuration: a restart will not help.
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+const USAGE: &str = "\
+vault-injector: secrets from HashiCorp Vault or OpenBao for Kubernetes pods
+
+usage: vault-injector MODE [OPTION...]
+
+  webhook         the admission server (also spelled agent-inject)
+  agent-init      log in, write every file, exit
+  agent-sidecar   the same, then keep the files fresh until SIGTERM
+  inject          show what the webhook would make of manifests
+  render          render a template with canned or live secrets
+  version         version, commit and target
+
+Every mode explains itself with --help.
+";
+
+/// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
+/// 2 wrong command line or configuration (a restart will not).
+pub fn main() -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let env = environment();
+    let Some((mode, rest)) = words.split_first() else {
+        complain(USAGE);
+        return ExitCode::from(EXIT_USAGE);
+    };
+    match mode.as_str() {
+        "agent-init" => agent::main(agent::Life::UntilRendered, rest, &env),
+        "agent-sidecar" => agent::main(agent::Life::UntilSignal, rest, &env),
+        "inject" => inject::main(rest, &env),
+        "render" => render::main(rest, &env),
+        "webhook" | "agent-inject" => webhook::main(rest, &env),
+        "version" | "--version" | "-v" => {
+            say(&format!("vault-injector {}\n", version()));
+            ExitCode::SUCCESS
+        }
+        "help" | "--help" | "-h" => {
+            say(USAGE);
+            ExitCode::SUCCESS
+        }
+        unknown => {
+            complain(&format!("unknown mode \"{unknown}\"\n\n{USAGE}"));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Version, commit and target, as far as the build knew them.
+fn version() -> String {
+    let commit = option_env!("VAULT_INJECTOR_COMMIT").unwrap_or("unknown commit");
+    format!(
+        "{} ({commit}, {}-{})",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )
+}
+
+/// The environment; variables that are not UTF-8 are left out.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The one place of this layer that writes to standard output.
+#[expect(clippy::print_stdout, reason = "what the user asked for")]
+pub(crate) fn say(text: &str) {
+    print!("{text}");
+}
+
+/// The one place of this layer that writes to standard error.
+#[expect(clippy::print_stderr, reason = "what the user must know")]
+pub(crate) fn complain(text: &str) {
+    eprint!("{text}");
+}

@@ -1,0 +1,1 @@
+//! The webhook's decision: an AdmissionReview and the configuration in, an answer out.

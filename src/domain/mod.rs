@@ -1,0 +1,8 @@
+//! Decisions as functions of values: no input or output, no clock, no randomness, no threads, no logging.
+
+pub mod agent_config;
+pub mod format;
+pub mod inject;
+pub mod schedule;
+pub mod template;
+pub mod vault;

@@ -1,0 +1,1 @@
+//! When to log in, renew, read again and give up: `step(state, event, now)`.

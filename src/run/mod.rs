@@ -1,0 +1,3 @@
+//! The modes: wiring, threads and log lines around the decisions of `domain`.
+
+pub(crate) mod limits;

@@ -1,0 +1,3 @@
+//! What operators see: log lines, metrics, health.
+
+pub(crate) mod log;

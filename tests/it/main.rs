@@ -1,0 +1,13 @@
+//! Tests that need nothing but this package: one module per subject.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test that cannot set up should stop; tests may touch the outside"
+)]
+
+mod layers;
