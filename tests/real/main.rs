@@ -12,4 +12,6 @@
 
 mod support;
 
+mod lifecycle;
 mod login;
+mod secrets;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::bao::Bao;
@@ -43,6 +45,8 @@ pub(crate) struct Pod<'a> {
     pub(crate) env: Vec<(String, String)>,
     /// Whose agent runs.
     pub(crate) program: Program,
+    /// Whether the configuration travels as the webhook sends it, in the environment.
+    pub(crate) use_variable: bool,
 }
 
 /// An agent that ended.
@@ -71,7 +75,8 @@ impl<'a> Pod<'a> {
             "template_config": {"exit_on_retry_failure": true},
             "injector": {"state_file": scratch.join("home/.state")},
         });
-        Self { bao, scratch, config, env: Vec::new(), program: Program::under_test() }
+        let program = Program::under_test();
+        Self { bao, scratch, config, env: Vec::new(), program, use_variable: false }
     }
 
     /// Adds a file of the secrets volume.
@@ -166,8 +171,13 @@ impl<'a> Pod<'a> {
             Program::Ours => command.arg(env!("CARGO_BIN_EXE_vault-injector")).arg(mode),
             Program::Bao => command.arg(Bao::executable().expect("OpenBao")).arg("agent"),
         };
-        command.arg(format!("-config={}", config.display()));
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path("home"));
+        if self.use_variable {
+            let text = std::fs::read(config).expect("the configuration just written");
+            command.env("VAULT_CONFIG", STANDARD.encode(text));
+        } else {
+            command.arg(format!("-config={}", config.display()));
+        }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::Scratch;
 use super::agent::Pod;
 use super::bao::Bao;
 use super::jwt::Issuer;
 use super::token_review::TokenReview;
-use super::{Scratch, free_port};
 
 /// OpenBao that trusts the service account `app` of the namespace `shop` and lets it read `secret/`.
 #[derive(Debug)]
@@ -86,9 +86,4 @@ pub(crate) fn kubernetes_method(token_path: &std::path::Path) -> Value {
         "max_backoff": "1s",
         "config": {"role": "app", "token_path": token_path},
     })
-}
-
-/// A port where nothing listens.
-pub(crate) fn closed_port() -> u16 {
-    free_port()
 }
