@@ -83,7 +83,9 @@ fn database_credentials_are_renewed_and_replaced_before_they_end() {
     );
     let requests = cluster.bao.requests();
     let count = |wanted: &str| requests.iter().filter(|line| line.starts_with(wanted)).count();
-    assert_eq!(count("read database/creds/app"), seen.len(), "{requests:#?}");
+    let asked = count("read database/creds/app");
+    // The last set may have been asked for after we last looked.
+    assert!((seen.len()..=seen.len() + 1).contains(&asked), "{asked}: {requests:#?}");
     assert!(count("update sys/leases/renew") >= 2, "{requests:#?}");
     assert!(requests.len() < 60, "a storm: {requests:#?}");
     sidecar.signal("TERM");

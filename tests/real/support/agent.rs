@@ -32,6 +32,20 @@ impl Program {
             _ => Self::Ours,
         }
     }
+
+    /// The executable, and the words before its options.
+    pub(crate) fn argv(self, mode: &str) -> (PathBuf, Vec<String>) {
+        match self {
+            Self::Ours => (ours(), vec![mode.to_owned()]),
+            Self::Bao => (Bao::executable().expect("OpenBao"), vec!["agent".to_owned()]),
+        }
+    }
+}
+
+/// Our executable; VAULT_INJECTOR names another build of it.
+pub(crate) fn ours() -> PathBuf {
+    std::env::var_os("VAULT_INJECTOR")
+        .map_or_else(|| env!("CARGO_BIN_EXE_vault-injector").into(), PathBuf::from)
 }
 
 /// A pod: a folder with volumes, one configuration, one or two agents.
@@ -154,23 +168,25 @@ impl<'a> Pod<'a> {
         until(&what, limit, || (self.secret(file).as_deref() == Some(text)).then_some(()));
     }
 
-    fn start(&self, mode: &str, exit_after_auth: bool) -> Process {
+    /// Writes the configuration of one agent and returns its path.
+    pub(crate) fn write_config(&self, mode: &str, exit_after_auth: bool) -> PathBuf {
         let mut config = self.config.clone();
         config["exit_after_auth"] = json!(exit_after_auth);
-        let config = self.write(&format!("{mode}.json"), &config.to_string());
+        self.write(&format!("{mode}.json"), &config.to_string())
+    }
+
+    fn start(&self, mode: &str, exit_after_auth: bool) -> Process {
+        let config = self.write_config(mode, exit_after_auth);
         let number = self.logs().len();
         let log = self.path(&format!("{number}-{mode}.log"));
         Process::start(&mut self.command(mode, &config), &log)
     }
 
-    /// The agent's command line and environment.
-    pub(crate) fn command(&self, mode: &str, config: &Path) -> Command {
+    fn command(&self, mode: &str, config: &Path) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]);
-        match self.program {
-            Program::Ours => command.arg(env!("CARGO_BIN_EXE_vault-injector")).arg(mode),
-            Program::Bao => command.arg(Bao::executable().expect("OpenBao")).arg("agent"),
-        };
+        let (executable, words) = self.program.argv(mode);
+        command.arg(executable).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.path("home"));
         if self.use_variable {
             let text = std::fs::read(config).expect("the configuration just written");
