@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::agent::ours;
-use crate::support::process::Process;
-use crate::support::{Scratch, free_port, until};
+use crate::support::webhook::Webhook;
 use crate::{Effort, Row, proc};
 
 /// Bytes of the review, those of a pod with a few containers.
@@ -75,28 +73,6 @@ fn review() -> String {
     text
 }
 
-/// The webhook on processor 0 with a certificate of its own.
-fn start(folder: &Scratch, port: u16) -> Process {
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0", "setpriv", "--pdeathsig", "KILL", "--"]).arg(ours()).arg("webhook");
-    command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("AGENT_INJECT_LOG_LEVEL", "error")
-        .env("AGENT_INJECT_LISTEN", format!("127.0.0.1:{port}"))
-        .env("AGENT_INJECT_VAULT_ADDR", "https://vault.vault.svc:8200")
-        .env("AGENT_INJECT_TLS_CERT_FILE", folder.write("tls.crt", &cert.pem()))
-        .env("AGENT_INJECT_TLS_KEY_FILE", folder.write("tls.key", &signing_key.serialize_pem()));
-    let mut process = Process::start(&mut command, &folder.join("webhook.log"));
-    until("the webhook to listen", Duration::from_secs(10), || {
-        assert_eq!(process.try_code(), None, "{}", process.output());
-        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    process
-}
-
 /// Requests as `h2load` saw them.
 struct Load {
     per_second: f64,
@@ -134,11 +110,11 @@ fn load(folder: &Path, port: u16, options: &[String]) -> Load {
 
 /// Reviews as fast as they go, then at a fixed rate.
 pub(crate) fn measure(effort: Effort) -> Vec<Row> {
-    let folder = Scratch::new("webhook");
+    let env =
+        [("AGENT_INJECT_LOG_LEVEL", "error"), ("AGENT_INJECT_VAULT_ADDR", "https://vault:8200")];
+    let webhook = Webhook::start(&["taskset", "-c", "0"], &env);
+    let (folder, port, pid) = (&webhook.scratch, webhook.port, webhook.process.id());
     folder.write("review.json", &review());
-    let port = free_port();
-    let process = start(&folder, port);
-    let pid = process.id();
     // Warms up, and proves that each answer is 200.
     load(folder.path(), port, &["-n".into(), "500".into()]);
 

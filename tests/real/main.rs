@@ -7,7 +7,8 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test that cannot set up should stop; tests may touch the outside"
+    dead_code,
+    reason = "a test that cannot set up should stop; bench and e2e share the support"
 )]
 
 mod support;

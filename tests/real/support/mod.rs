@@ -7,6 +7,7 @@ pub(crate) mod jwt;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod token_review;
+pub(crate) mod webhook;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
