@@ -3,15 +3,7 @@
 use std::process::ExitCode;
 
 use crate::domain::agent_config::Environment;
-
-/// Which of the two agents this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// `agent-init`
-    UntilRendered,
-    /// `agent-sidecar`
-    UntilSignal,
-}
+use crate::run::agent::Life;
 
 pub(crate) fn main(_life: Life, _words: &[String], _env: &Environment) -> ExitCode {
     ExitCode::from(super::EXIT_USAGE)

@@ -1,5 +1,11 @@
 //! The contract between webhook and agent: the document that Vault Agent reads, plus our key `injector`.
 
+mod decode;
+mod hcl;
+
+pub use decode::{ConfigError, decode, merge};
+pub use hcl::{HclError, parse as parse_hcl};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -22,6 +28,8 @@ pub struct AgentConfig {
     pub template_config: TemplateSettings,
     /// Our own settings.
     pub injector: InjectorSettings,
+    /// Settings that have no effect here, such as `cache` or `template[0].wait`: for one line of the log.
+    pub ignored: Vec<String>,
 }
 
 /// `auto_auth.method`
@@ -98,6 +106,8 @@ pub struct Connection {
     pub ca_cert_bytes: Option<String>,
     /// A folder of CA certificates.
     pub ca_path: Option<String>,
+    /// `SSL_CERT_FILE`: the system's CA certificates, used when no other is given.
+    pub system_ca_file: Option<String>,
     /// Client certificate file, PEM.
     pub client_cert: Option<String>,
     /// Client key file, PEM.
