@@ -196,8 +196,9 @@ fn sinks(auto_auth: &Section<'_>) -> Vec<Sink> {
                 sink.error(key, "encrypted tokens are not supported, remove it");
             }
         }
+        let config = sink.block("config");
         sink.ignore_rest();
-        let Some(config) = sink.block("config") else {
+        let Some(config) = config else {
             sink.error("config", "missing: want config with path");
             return None;
         };
