@@ -174,9 +174,13 @@ impl HttpClient {
     fn read_body(&self, body: &mut ureq::Body) -> Result<Zeroizing<Vec<u8>>, HttpError> {
         let bytes_max = self.settings.reply_bytes_max;
         let too_large = HttpError::TooLarge(bytes_max);
-        let announced =
-            body.content_length().map_or(Some(BUFFER_BYTES), |n| usize::try_from(n).ok());
-        let announced = announced.filter(|n| *n <= bytes_max).ok_or(too_large.clone())?;
+        let announced = match body.content_length() {
+            None => BUFFER_BYTES.min(bytes_max),
+            Some(announced) => usize::try_from(announced).unwrap_or(usize::MAX),
+        };
+        if announced > bytes_max {
+            return Err(too_large);
+        }
         // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
         let mut bytes = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
         let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
