@@ -1,1 +1,9 @@
 //! One file per outside thing. Adapters return errors; they do not log and do not decide.
+
+pub(crate) mod clock;
+pub(crate) mod entropy;
+pub(crate) mod files;
+pub(crate) mod http_client;
+pub(crate) mod resolver;
+pub(crate) mod tls_client;
+pub(crate) mod vault;

@@ -1,5 +1,6 @@
 //! Every bound of the program, each with its reason. Passed down as arguments.
 
+use crate::adapter::vault::ClientLimits;
 use crate::domain::template::Budget;
 
 /// Bytes of one admission review. API servers accept objects of 1.5 MiB (etcd's limit) and a review
@@ -12,6 +13,10 @@ pub(crate) const VAULT_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of a file that we read: tokens, certificates, template sources, configurations.
 pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Of a client of Vault.
+pub(crate) const VAULT_CLIENT: ClientLimits =
+    ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
 
 /// One render. Real templates take thousands of steps and give a few KiB.
 pub(crate) const RENDER: Budget =
