@@ -12,4 +12,5 @@
 
 mod fake_vault;
 mod layers;
+mod program;
 mod support;
