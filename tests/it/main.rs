@@ -11,3 +11,5 @@
 )]
 
 mod layers;
+mod support;
+mod webhook;
