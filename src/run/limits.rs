@@ -46,10 +46,10 @@ pub(crate) const LAME_DUCK: Duration = Duration::from_secs(3);
 /// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
-/// Without any event on a connection for so long, the webhook counts as idle.
+/// Without a connection or request for so long, the webhook counts as idle.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
-/// Events that make giving memory back worth while: far more than probes make between two looks.
+/// Connections and requests that make giving memory back worth while: more than probes make in a minute.
 pub(crate) const EVENTS_WORTH_A_TRIM: u32 = 64;
 
 /// Bytes of one answer of Vault. Vault itself refuses requests over 32 MiB and its storage entries of

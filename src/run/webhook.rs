@@ -122,8 +122,10 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     let source = source_of(config.certificate).map_err(WebhookError::Tls)?;
     let webhook = Rc::new(Webhook {
         budget: Semaphore::new(limits::REVIEWS_BYTES_MAX),
+        busy: Busy::default(),
         health: Health::new(),
         inject: config.inject,
+        is_deaf: Cell::new(false),
         log,
         metrics: Metrics::new(limits::METRIC_NAMESPACES_MAX),
         telemetry_path: config.telemetry_path,
@@ -139,13 +141,9 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     log.info("listening", &[("address", &address)]);
 
     let _keeps_on = tokio::task::spawn_local(keeper.keep());
-    let busy = Rc::new(Busy::default());
-    let _trims = tokio::task::spawn_local(Rc::clone(&busy).trim_when_idle());
+    let _trims = tokio::task::spawn_local(trim_when_idle(Rc::clone(&webhook)));
     let watcher = Rc::clone(&webhook);
-    let tell: Rc<dyn Fn(Event)> = Rc::new(move |event| {
-        busy.tick();
-        watcher.note(event);
-    });
+    let tell: Rc<dyn Fn(Event)> = Rc::new(move |event| watcher.note(event));
     let handler = Rc::clone(&webhook);
     let handle = move |call| Rc::clone(&handler).respond(call);
     let end = end(&mut signals, &webhook);
@@ -236,7 +234,7 @@ fn date(seconds: u64) -> String {
     moment.and_then(|m| m.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// Counts events, to give memory back when a burst is over.
+/// Counts connections and requests, to know when a burst is over.
 #[derive(Default)]
 struct Busy {
     events: Cell<u32>,
@@ -250,20 +248,22 @@ impl Busy {
             self.enough.notify_one();
         }
     }
+}
 
-    async fn trim_when_idle(self: Rc<Self>) {
+/// Gives memory back after each burst. Costs nothing while nothing happens.
+async fn trim_when_idle(webhook: Rc<Webhook>) {
+    let busy = &webhook.busy;
+    loop {
+        busy.enough.notified().await;
         loop {
-            self.enough.notified().await;
-            loop {
-                let before = self.events.get();
-                sleep(limits::IDLE_AFTER).await;
-                if self.events.get() == before {
-                    break;
-                }
+            let before = busy.events.get();
+            sleep(limits::IDLE_AFTER).await;
+            if busy.events.get() == before {
+                break;
             }
-            allocator::trim();
-            self.events.set(0);
         }
+        allocator::trim();
+        busy.events.set(0);
     }
 }
 
@@ -271,8 +271,11 @@ impl Busy {
 struct Webhook {
     /// Bytes of reviews that may still be kept.
     budget: Semaphore,
+    busy: Busy,
     health: Health,
     inject: InjectConfig,
+    /// Whether the last try to accept a connection failed.
+    is_deaf: Cell<bool>,
     log: Log,
     metrics: Metrics,
     telemetry_path: String,
@@ -292,16 +295,23 @@ impl Refusal {
 
 impl Webhook {
     fn note(&self, event: Event) {
+        self.busy.tick();
         match event {
             Event::AcceptFailed(error) => {
-                self.log.error("cannot accept a connection", &[("error", &error)]);
+                // Repeats several times a second for as long as it lasts.
+                if !self.is_deaf.replace(true) {
+                    self.log.error("cannot accept connections", &[("error", &error)]);
+                }
             }
             Event::Closed => self.metrics.connection(Connection::Closed),
             Event::HandshakeFailed(error) => {
                 self.metrics.connection(Connection::HandshakeFailed);
                 self.log.debug("TLS handshake failed", &[("error", &error)]);
             }
-            Event::Opened => self.metrics.connection(Connection::Opened),
+            Event::Opened => {
+                self.is_deaf.set(false);
+                self.metrics.connection(Connection::Opened);
+            }
             Event::Plain => {
                 self.metrics.connection(Connection::HandshakeFailed);
                 self.log.debug("plain HTTP refused", &[]);
@@ -311,6 +321,7 @@ impl Webhook {
 
     /// Answers one request.
     async fn respond(self: Rc<Self>, call: Call) -> Reply {
+        self.busy.tick();
         let (head, mut body) = call.into_parts();
         let mut reply = match head.uri.path() {
             "/mutate" => self.mutate(&head, &mut body).await,

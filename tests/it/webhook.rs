@@ -36,11 +36,16 @@ struct Webhook {
 
 fn command(options: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vault-injector"));
-    command.args(["agent-inject", "2>&1"]).env_clear().stdin(Stdio::null());
+    command.args(["agent-inject", "2>&1"]).stdin(Stdio::null());
+    set(&mut command, options);
+    command
+}
+
+fn set(command: &mut Command, options: &[(&str, &str)]) {
+    command.env_clear();
     command.env("AGENT_INJECT_LISTEN", "127.0.0.1:0");
     command.env("AGENT_INJECT_VAULT_ADDR", "https://vault.example:8200");
     command.envs(options.iter().copied());
-    command
 }
 
 /// Runs to its end, which must come by itself.
@@ -50,6 +55,10 @@ fn output(options: &[(&str, &str)]) -> Output {
 
 impl Webhook {
     fn start(options: &[(&str, &str)]) -> Self {
+        Self::start_as(command(&[]), options)
+    }
+
+    fn start_as(mut command: Command, options: &[(&str, &str)]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("vault-injector-webhook-{}-{number}", std::process::id());
@@ -60,7 +69,8 @@ impl Webhook {
         let (certificate_pem, key_pem) = ca.issue();
         std::fs::write(&certificate, certificate_pem).unwrap();
         std::fs::write(&key, key_pem).unwrap();
-        let mut child = command(options)
+        set(&mut command, options);
+        let mut child = command
             .env("AGENT_INJECT_TLS_CERT_FILE", &certificate)
             .env("AGENT_INJECT_TLS_KEY_FILE", &key)
             .env("AGENT_INJECT_TELEMETRY_PATH", "/metrics")
@@ -264,6 +274,22 @@ fn connections_above_the_cap_wait_for_their_turn() {
     assert!(!late.is_finished());
     clients.truncate(100);
     assert_eq!(late.join().unwrap(), 204);
+}
+
+#[test]
+fn survives_running_out_of_file_descriptors() {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n 24; exec {} webhook", env!("CARGO_BIN_EXE_vault-injector"));
+    command.args(["-c", &script]).stdin(Stdio::null());
+    let webhook = Webhook::start_as(command, &[]);
+    let clients: Vec<TcpStream> =
+        (0..40).map(|_| TcpStream::connect(webhook.address).unwrap()).collect();
+    webhook.line("cannot accept connections");
+    // Told once, not at each try.
+    thread::sleep(Duration::from_secs(1));
+    assert!(!webhook.lines.try_iter().any(|line| line.contains("cannot accept")));
+    drop(clients);
+    assert_eq!(webhook.ask("GET /health/ready", &[], b"").status, 204);
 }
 
 #[test]
