@@ -84,6 +84,7 @@ where
         };
         match accepted {
             Ok((stream, slot)) => {
+                tell(Event::Opened);
                 let connection = Connection {
                     acceptor: acceptor.clone(),
                     bounds,
@@ -132,7 +133,6 @@ impl Connection {
         F: Future<Output = Reply> + 'static,
     {
         let Self { acceptor, bounds, tell, watcher, _slot } = self;
-        tell(Event::Opened);
         let _told = Told(Rc::clone(&tell));
         // Answers are one write each; waiting for more to send only delays them.
         let _slower_at_worst = stream.set_nodelay(true);
