@@ -14,3 +14,4 @@ mod fake_vault;
 mod layers;
 mod program;
 mod support;
+mod webhook;
