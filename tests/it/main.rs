@@ -10,4 +10,5 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod inject;
 mod layers;
