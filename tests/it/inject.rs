@@ -2,6 +2,7 @@
 //! nonsense.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -86,16 +87,6 @@ fn native(config: InjectConfig) -> InjectConfig {
 
 fn ask(review: &Value, config: &InjectConfig) -> Answer {
     answer(review.to_string().as_bytes(), config).unwrap()
-}
-
-/// Our annotations on a pod like every vector's.
-fn review(annotations: &[(&str, &str)]) -> Value {
-    let mut review = vectors().swap_remove(0).review;
-    let notes = &mut review["request"]["object"]["metadata"]["annotations"];
-    for (key, value) in annotations {
-        notes[format!("vault.hashicorp.com/{key}")] = (*value).into();
-    }
-    review
 }
 
 fn operations(answer: &Answer) -> Vec<Value> {
@@ -332,4 +323,309 @@ fn decides_as_recorded_for_the_vault_agent() {
 #[test]
 fn decides_as_recorded_for_the_native_agent() {
     judge_all(true);
+}
+
+/// One line of data: a worked example or a rule.
+fn rows(text: &str) -> impl Iterator<Item = Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap())
+}
+
+/// A review of the usual pod with exactly these annotations, beside `agent-inject`.
+fn review_of(annotations: &Value) -> Value {
+    static USUAL: LazyLock<Value> = LazyLock::new(|| vectors().swap_remove(0).review);
+    let mut review = USUAL.clone();
+    let mut notes = json!({"vault.hashicorp.com/agent-inject": "true"});
+    for (key, value) in annotations.as_object().unwrap() {
+        if !value.is_null() {
+            notes[format!("vault.hashicorp.com/{key}")] = value.clone();
+        }
+    }
+    review["request"]["object"]["metadata"]["annotations"] = notes;
+    review
+}
+
+#[test]
+fn writes_the_worked_examples_byte_for_byte() {
+    let mut count = 0;
+    for row in rows(include_str!("../golden/inject-examples.jsonl")) {
+        let review = review_of(&row["annotations"]);
+        let answer = ask(&review, &profile("chart-default"));
+        assert_eq!(answer.decision.verdict, Verdict::Inject, "{}", answer.decision.message);
+        let pod = patched(&review, &answer);
+        let text = config_text(&pod, row["container"].as_str().unwrap());
+        assert_eq!(text, row["config"].as_str().unwrap(), "{}", row["id"]);
+        count += 1;
+    }
+    assert_eq!(count, 7);
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let into = into.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+fn rule_config(row: &Value) -> InjectConfig {
+    let mut config = profile("chart-default");
+    for (key, value) in row.get("config").and_then(Value::as_object).into_iter().flatten() {
+        match key.as_str() {
+            "agent" => config.agent = AgentChoice::Vault,
+            "image" => config.image = value.as_str().unwrap().into(),
+            "lease_renewal_threshold" => config.lease_renewal_threshold = value.as_f64().unwrap(),
+            "resources" => config.resources = Resources::default(),
+            "set_security_context" => config.set_security_context = value.as_bool().unwrap(),
+            other => panic!("unknown setting {other}"),
+        }
+    }
+    config
+}
+
+/// What a rule may look into: the pod afterwards and the configurations of its agents.
+fn view(review: &Value, answer: &Answer) -> Value {
+    let pod = patched(review, answer);
+    let mut view = json!({});
+    for (key, name) in [("init", "vault-agent-init"), ("sidecar", "vault-agent")] {
+        let all = names(&pod, "containers").into_iter().chain(names(&pod, "initContainers"));
+        if all.into_iter().any(|n| n == name)
+            && !env(container(&pod, name), "VAULT_CONFIG").is_null()
+        {
+            view[key] = config(&pod, name);
+        }
+    }
+    view["pod"] = pod;
+    view
+}
+
+fn check_rule(row: &Value) -> Vec<String> {
+    let mut annotations = json!({"role": "app"});
+    for (key, value) in row["annotations"].as_object().unwrap() {
+        annotations[key] = value.clone();
+    }
+    let mut review = review_of(&annotations);
+    merge(&mut review["request"]["object"], row.get("pod").unwrap_or(&json!({})));
+    merge(&mut review["request"], row.get("request").unwrap_or(&json!({})));
+    let answer = ask(&review, &rule_config(row));
+    let decision = &answer.decision;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        body["response"].get("patch").is_some(),
+        body["response"].get("patchType").is_some()
+    );
+    let verdict = body["response"]["auditAnnotations"]["decision"].as_str().unwrap();
+    let mut wrong = Vec::new();
+    if row["want"] != verdict {
+        wrong.push(format!("want {}, got {verdict}: {}", row["want"], decision.message));
+        return wrong;
+    }
+    let list = |key: &str| {
+        let list = row.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        list.into_iter().map(|v| v.as_str().unwrap().to_owned())
+    };
+    for part in list("says").filter(|part| !decision.message.contains(part)) {
+        wrong.push(format!("{part} is not in: {}", decision.message));
+    }
+    for part in list("hides").filter(|part| decision.message.contains(part)) {
+        wrong.push(format!("{part} is in: {}", decision.message));
+    }
+    for part in list("warns").filter(|p| !decision.warnings.iter().any(|w| w.contains(p))) {
+        wrong.push(format!("{part} is not in: {:?}", decision.warnings));
+    }
+    assert_eq!(
+        body["response"]["warnings"].as_array().map_or(0, Vec::len),
+        decision.warnings.len()
+    );
+    if let Some(has) = row.get("has").and_then(Value::as_object) {
+        let view = view(&review, &answer);
+        for (pointer, want) in has {
+            let got = view.pointer(pointer).unwrap_or(&Value::Null);
+            if got != want {
+                wrong.push(format!("{pointer}: want {want}, got {got}"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn follows_our_own_rules() {
+    let mut failed = Vec::new();
+    let mut count = 0;
+    for row in rows(include_str!("../golden/inject-rules.jsonl")) {
+        count += 1;
+        failed.extend(check_rule(&row).into_iter().map(|wrong| format!("{}: {wrong}", row["id"])));
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(count > 100, "{count} rules");
+}
+
+#[test]
+fn bodies_that_are_no_review_are_refused() {
+    let review = review_of(&json!({"role": "app"}));
+    let mut other_kind = review.clone();
+    other_kind["kind"] = "Pod".into();
+    let mut other_version = review.clone();
+    other_version["apiVersion"] = "admission.k8s.io/v2".into();
+    let mut wrong_type = review.clone();
+    wrong_type["request"]["uid"] = "hunter2".into();
+    wrong_type["request"]["namespace"] = json!(["hunter2"]);
+    let bodies = [
+        String::new(),
+        "{}".into(),
+        "null".into(),
+        "[]".into(),
+        "not JSON".into(),
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#.into(),
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":null}"#.into(),
+        review["request"]["object"].to_string(),
+        format!("{review}x"),
+        other_kind.to_string(),
+        other_version.to_string(),
+        wrong_type.to_string(),
+    ];
+    for body in bodies {
+        let error = answer(body.as_bytes(), &profile("chart-default")).unwrap_err();
+        assert!(!error.message.is_empty() && !error.message.contains("hunter2"), "{error}");
+    }
+    assert!(answer(b"\xff\xfe{}", &profile("chart-default")).is_err());
+}
+
+#[test]
+fn the_older_version_of_reviews_is_echoed() {
+    let mut review = review_of(&json!({"role": "app"}));
+    review["apiVersion"] = "admission.k8s.io/v1beta1".into();
+    let body: Value =
+        serde_json::from_slice(&ask(&review, &profile("chart-default")).body).unwrap();
+    assert_eq!(body["apiVersion"], "admission.k8s.io/v1beta1");
+}
+
+/// Numbers without a pattern, the same in every run.
+struct Xorshift(u64);
+
+impl Xorshift {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound).unwrap()).unwrap()
+    }
+}
+
+/// Replaces one value somewhere inside.
+fn mutate(value: &mut Value, random: &mut Xorshift) {
+    let deeper = random.below(8) > 0;
+    match value {
+        Value::Object(members) if deeper && !members.is_empty() => {
+            let at = random.below(members.len());
+            mutate(members.values_mut().nth(at).unwrap(), random);
+        }
+        Value::Array(items) if deeper && !items.is_empty() => {
+            let at = random.below(items.len());
+            mutate(&mut items[at], random);
+        }
+        other => {
+            *other = match random.below(12) {
+                0 => Value::Null,
+                1 => json!(true),
+                2 => json!(-1),
+                3 => json!(1e300),
+                4 => json!([]),
+                5 => json!({}),
+                6 => json!([null]),
+                7 => json!({"name": null, "": [{}]}),
+                8 => json!("\u{0}\u{2028}\"\\<&>../../é"),
+                9 => json!("x".repeat(300)),
+                10 => json!("[{\"op\":\"copy\",\"from\":\"\",\"path\":\"/env/-1\"}]"),
+                _ => json!("99999999999999999999Ei"),
+            }
+        }
+    }
+}
+
+#[test]
+fn nonsense_gets_the_same_answer_twice_and_never_a_panic() {
+    let mut random = Xorshift(0x9E37_79B9_7F4A_7C15);
+    let configs = [profile("chart-default"), native(profile("all-defaults-overridden"))];
+    let mut verdicts = BTreeMap::new();
+    for vector in vectors() {
+        for round in 0..12 {
+            let mut review = vector.review.clone();
+            for _ in 0..=random.below(3) {
+                mutate(&mut review, &mut random);
+            }
+            let mut body = review.to_string().into_bytes();
+            if round == 0 {
+                let at = random.below(body.len());
+                body[at] = u8::try_from(random.below(256)).unwrap();
+            }
+            let config = &configs[random.below(2)];
+            let (first, second) = (answer(&body, config), answer(&body, config));
+            let (Ok(first), Ok(second)) = (first, second) else {
+                *verdicts.entry("refuse").or_insert(0) += 1;
+                continue;
+            };
+            assert_eq!(first.body, second.body, "{}", vector.id);
+            let parsed: Value = serde_json::from_slice(&first.body).unwrap();
+            let verdict = match first.decision.verdict {
+                Verdict::Deny => "deny",
+                Verdict::Inject => "inject",
+                Verdict::Skip => "skip",
+            };
+            assert_eq!(parsed["response"]["allowed"], verdict != "deny");
+            // What is injected must also apply.
+            if let Ok(Value::Object(review)) = serde_json::from_slice(&body)
+                && verdict == "inject"
+            {
+                patched(&review.into(), &first);
+            }
+            *verdicts.entry(verdict).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(verdicts.len(), 4, "{verdicts:?}");
+}
+
+#[test]
+fn large_and_deep_bodies_are_bounded() {
+    let config = profile("chart-default");
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let text = "x".repeat(10 << 20);
+    let mut review = review_of(&json!({"role": "app", "agent-limits-cpu": text}));
+    let answered = ask(&review, &config);
+    assert_eq!(answered.decision.verdict, Verdict::Deny);
+    assert!(answered.decision.message.len() < 1000);
+    review = review_of(&json!({"role": "app", "agent-json-patch": deep}));
+    assert_eq!(ask(&review, &config).decision.verdict, Verdict::Deny);
+    let envelope = |object: &str| {
+        format!(
+            "{{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{{\"uid\":\"u\",\"namespace\":\"n\",\"object\":{object}}}}}"
+        )
+    };
+    for object in [
+        format!("{{\"metadata\":{deep}}}"),
+        deep.clone(),
+        "{\"metadata\":{\"annotations\":{},\"annotations\":{}}}".to_owned(),
+        format!(
+            "{{\"spec\":{{\"containers\":[{{\"securityContext\":{{\"runAsUser\":{}}}}}]}}}}",
+            "9".repeat(5000)
+        ),
+    ] {
+        let answered = answer(envelope(&object).as_bytes(), &config).unwrap();
+        assert_eq!(answered.decision.verdict, Verdict::Deny, "{}", answered.decision.message);
+    }
+    // Of an annotation that stands twice, the last value counts.
+    let twice = r#"{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/agent-inject":"false"}}}"#;
+    let answered = answer(envelope(twice).as_bytes(), &config).unwrap();
+    assert_eq!(answered.decision.verdict, Verdict::Skip);
 }

@@ -226,6 +226,18 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// A sentence that hostile keys cannot make long.
+pub(crate) fn bounded(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SENTENCE_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Characters of one problem or warning; `kubectl` shows no more than 256 of a warning.
+const SENTENCE_CHARS_MAX: usize = 400;
+
 /// The mistakes of one pod.
 #[derive(Debug, Default)]
 pub(crate) struct Problems(pub(crate) Vec<String>);
@@ -233,7 +245,7 @@ pub(crate) struct Problems(pub(crate) Vec<String>);
 impl Problems {
     /// Notes a mistake: the place, then what is wrong and the way out.
     pub(crate) fn note(&mut self, place: impl fmt::Display, clause: impl fmt::Display) {
-        let text = format!("{place}: {clause}");
+        let text = bounded(format!("{place}: {clause}"));
         if !self.0.contains(&text) {
             self.0.push(text);
         }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::annotations::{Key, Notes, Problems, Shown, parse_bool};
+use super::annotations::{Key, Notes, Problems, Shown, bounded, parse_bool};
 use super::container::container;
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
@@ -204,6 +204,7 @@ fn respond(review: &Review<'_>, mut outcome: Outcome) -> Answer {
         outcome.warnings.truncate(LISTED_MAX);
         outcome.warnings.push("and more".into());
     }
+    outcome.warnings = outcome.warnings.into_iter().map(bounded).collect();
     let mut out = JsonText::with_capacity(512 + outcome.patch.len() * 4 / 3);
     out.object(|out| {
         out.member("kind", "AdmissionReview");

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Why a text is no quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuantityError {
+pub(crate) enum QuantityError {
     /// More than 2^63-1.
     Large,
     /// Below zero, which no resource can be.
@@ -43,7 +43,7 @@ const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 const NANOS: i128 = 1_000_000_000;
 
 /// The canonical form of `text`.
-pub fn canonical(text: &str) -> Result<String, QuantityError> {
+pub(crate) fn canonical(text: &str) -> Result<String, QuantityError> {
     if text.len() > 64 {
         return Err(QuantityError::Syntax);
     }
