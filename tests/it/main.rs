@@ -11,6 +11,7 @@
 )]
 
 mod fake_vault;
+mod inject;
 mod layers;
 mod program;
 mod support;
