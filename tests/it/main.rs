@@ -10,4 +10,6 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod fake_vault;
 mod layers;
+mod support;
