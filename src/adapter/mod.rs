@@ -4,6 +4,8 @@ pub(crate) mod clock;
 pub(crate) mod entropy;
 pub(crate) mod files;
 pub(crate) mod http_client;
+pub(crate) mod process;
 pub(crate) mod resolver;
+pub(crate) mod signals;
 pub(crate) mod tls_client;
 pub(crate) mod vault;

@@ -38,6 +38,9 @@ impl Facts {
     /// Of a file or a list.
     pub const STEADY: Self = Self { cadence: Cadence::Steady, is_leased: false };
 
+    /// Of an answer without content.
+    pub const UNLEASED: Self = Self { cadence: Cadence::Static, is_leased: false };
+
     /// Of a response that came at `now`. Values of an unexpected kind count as absent.
     pub fn of(reading: &Reading, now: Wall) -> Result<Self, Rotating> {
         let is_leased = !reading.lease_id.is_empty();
