@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use super::resolver::CachingResolver;
 use super::tls_client::TlsConnector;
+use crate::base::secret::Secret;
 
 /// How to make requests.
 pub(crate) struct HttpSettings {
@@ -27,7 +28,7 @@ pub(crate) struct HttpSettings {
     /// Checked and sent instead of the address' host.
     pub(crate) server_name: Option<ServerName<'static>>,
     /// `http://[user:password@]host:port`
-    pub(crate) proxy: Option<String>,
+    pub(crate) proxy: Option<Secret>,
     /// Hosts that are reached without the proxy, as in `NO_PROXY`.
     pub(crate) no_proxy: String,
     /// Limit of one request, its connection included.
@@ -104,7 +105,7 @@ const USER_AGENT: &str = concat!("vault-injector/", env!("CARGO_PKG_VERSION"));
 impl HttpClient {
     /// Prepares; nothing is connected yet. The error says what is wrong with the proxy.
     pub(crate) fn new(settings: HttpSettings, clock: Clock) -> Result<Self, String> {
-        let proxy = settings.proxy.as_deref().map(parse_proxy).transpose()?;
+        let proxy = settings.proxy.as_ref().map(|proxy| parse_proxy(proxy.expose())).transpose()?;
         let resolver = CachingResolver::new(clock);
         let agents = RwLock::new(Agents::new(&settings, proxy.as_ref(), &resolver));
         Ok(Self { settings, proxy, resolver, agents })
@@ -173,9 +174,13 @@ impl HttpClient {
     fn read_body(&self, body: &mut ureq::Body) -> Result<Zeroizing<Vec<u8>>, HttpError> {
         let bytes_max = self.settings.reply_bytes_max;
         let too_large = HttpError::TooLarge(bytes_max);
-        let announced =
-            body.content_length().map_or(Some(BUFFER_BYTES), |n| usize::try_from(n).ok());
-        let announced = announced.filter(|n| *n <= bytes_max).ok_or(too_large.clone())?;
+        let announced = match body.content_length() {
+            None => BUFFER_BYTES.min(bytes_max),
+            Some(announced) => usize::try_from(announced).unwrap_or(usize::MAX),
+        };
+        if announced > bytes_max {
+            return Err(too_large);
+        }
         // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
         let mut bytes = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
         let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);

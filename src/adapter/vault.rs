@@ -127,9 +127,9 @@ impl VaultClient {
     ) -> Result<Self, ConnectError> {
         let address = connection.address.trim_end_matches('/').to_owned();
         let is_https = check_address(&address)?;
-        let tls = if is_https
-            || connection.proxy.as_deref().is_some_and(|p| p.starts_with("https:"))
-        {
+        let has_https_proxy =
+            connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
+        let tls = if is_https || has_https_proxy {
             let trust = trust(connection, limits.file_bytes_max)?;
             let identity = identity(connection, limits.file_bytes_max)?;
             let has_identity = identity.is_some();

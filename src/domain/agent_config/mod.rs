@@ -1,13 +1,18 @@
 //! The contract between webhook and agent: the document that Vault Agent reads, plus our key `injector`.
 
+mod connection;
 mod decode;
 mod hcl;
-
-pub use decode::{ConfigError, decode, merge};
-pub use hcl::{HclError, parse as parse_hcl};
+mod section;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use decode::{decode, merge};
+pub use hcl::{HclError, parse as parse_hcl};
+pub use section::ConfigError;
+
+use crate::base::secret::Secret;
 
 /// An agent's whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -119,12 +124,15 @@ pub struct Connection {
     /// Limit of one request, default 60 s.
     pub timeout: Option<Duration>,
     /// `http://[user:password@]host:port`
-    pub proxy: Option<String>,
+    pub proxy: Option<Secret>,
     /// `NO_PROXY`
     pub no_proxy: Option<String>,
     /// Retries of a failing secret before `exit_on_retry_failure` counts: `vault.retry.num_retries`,
     /// default 12, `None` for no retry.
     pub num_retries: Option<u32>,
+    /// Quick retries of one request after a broken connection, a 412, 429 or 5xx: `VAULT_MAX_RETRIES`,
+    /// default 2.
+    pub max_retries: u32,
 }
 
 /// One file to keep.

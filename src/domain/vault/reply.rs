@@ -11,7 +11,7 @@ use super::request::Request;
 use crate::base::json::Json;
 use crate::base::secret::Secret;
 
-/// A response as it came over the wire.
+/// A response as it came over the wire. `Debug` shows no content.
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -19,6 +19,12 @@ pub struct Reply {
     pub body: Zeroizing<Vec<u8>>,
     /// The header `Retry-After`, when it is a number of seconds.
     pub retry_after: Option<Duration>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply(HTTP {}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 impl Reply {
