@@ -9,5 +9,7 @@ pub(crate) mod net;
 pub(crate) mod resolver;
 pub(crate) mod server;
 pub(crate) mod tls;
+pub(crate) mod process;
+pub(crate) mod signals;
 pub(crate) mod tls_client;
 pub(crate) mod vault;

@@ -71,3 +71,7 @@ pub(crate) const RENDER: Budget =
 /// Passes over one template before it counts as one that never settles: each pass finds at least one
 /// secret that the pass before could not see.
 pub(crate) const RENDER_PASSES_MAX: usize = 100;
+
+/// Bytes of the state that one agent process leaves for the next: all readings of a pod, which must fit
+/// its memory volume.
+pub(crate) const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
