@@ -114,7 +114,7 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
         [("AGENT_INJECT_LOG_LEVEL", "error"), ("AGENT_INJECT_VAULT_ADDR", "https://vault:8200")];
     let webhook = Webhook::start(&["taskset", "-c", "0"], &env);
     let (folder, port, pid) = (&webhook.scratch, webhook.port, webhook.process.id());
-    folder.write("review.json", &review());
+    folder.write("review.json", review());
     // Warms up, and proves that each answer is 200.
     load(folder.path(), port, &["-n".into(), "500".into()]);
 
@@ -136,6 +136,7 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
         unit,
         peer: peer.map(|value| (PEER, value)),
         budget,
+        is_clock_time: unit == "ms",
     };
     let median = |times: &mut [f64]| proc::percentile(times, 0.5) / 1000.0;
     let p99 = |times: &mut [f64]| proc::percentile(times, 0.99) / 1000.0;

@@ -176,7 +176,7 @@ fn hardened(podman: &Podman, name: &str) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running sidecar");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
-        line.trim().split_whitespace().next().unwrap_or_default().to_owned()
+        line.split_whitespace().next().unwrap_or_default().to_owned()
     };
     assert_eq!(field("Uid:"), "100");
     assert_eq!(field("Gid:"), "1000");
@@ -193,7 +193,8 @@ fn missing_role(cluster: &Cluster, podman: &Podman) {
     podman.remove_pod();
     let mut author = pod();
     author["metadata"]["annotations"]["vault.hashicorp.com/role"] = json!("absent");
-    author["metadata"]["annotations"]["vault.hashicorp.com/agent-auto-auth-exit-on-err"] = json!("true");
+    author["metadata"]["annotations"]["vault.hashicorp.com/agent-auto-auth-exit-on-err"] =
+        json!("true");
     let pod = webhook::mutate(&author, cluster, AGENT_IMAGE);
     let token = std::fs::read_to_string(cluster.token_path()).expect("the token");
     let pod = for_podman(pod, podman, &token);
