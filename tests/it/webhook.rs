@@ -309,6 +309,36 @@ fn cuts_off_a_slow_header_but_not_an_idle_connection() {
 }
 
 #[test]
+fn a_body_that_does_not_come_is_answered_with_408() {
+    let webhook = Webhook::start(&[]);
+    let mut client = webhook.connect();
+    let head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    client.send(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).unwrap();
+    assert_eq!(client.reply().unwrap().status, 408);
+}
+
+#[test]
+fn offers_the_versions_and_suites_it_is_told() {
+    let shake = |options: &[(&str, &str)], versions| {
+        let webhook = Webhook::start(options);
+        Client::connect(webhook.address, webhook.ca.client_of(versions), "localhost")
+            .map(|client| client.suite())
+            .ok()
+    };
+    let tls12 = &[&rustls::version::TLS12][..];
+    let tls13 = &[&rustls::version::TLS13][..];
+    let name = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+    let chosen = [("AGENT_INJECT_TLS_CIPHER_SUITES", name)];
+    assert_eq!(shake(&chosen, tls12).as_deref(), Some(name));
+    let only_rsa = [("AGENT_INJECT_TLS_CIPHER_SUITES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")];
+    assert_eq!(shake(&only_rsa, tls12), None);
+    assert!(shake(&only_rsa, tls13).is_some());
+    let newest = [("AGENT_INJECT_TLS_MIN_VERSION", "tls13")];
+    assert_eq!(shake(&newest, tls12), None);
+    assert!(shake(&newest, tls13).is_some());
+}
+
+#[test]
 fn tells_a_plain_client_what_is_wrong() {
     let webhook = Webhook::start(&[]);
     let mut stream = TcpStream::connect(webhook.address).unwrap();
