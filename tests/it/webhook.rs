@@ -260,20 +260,42 @@ fn serves_many_requests_on_one_connection_and_many_connections() {
     }
 }
 
+/// Asks on a connection of its own, in a thread of its own.
+fn ask_late(webhook: &Webhook) -> thread::JoinHandle<u16> {
+    let (address, config) = (webhook.address, webhook.ca.client());
+    thread::spawn(move || {
+        let mut client = Client::connect(address, config, "localhost").unwrap();
+        client.ask("GET /health/live", &[], b"").unwrap().status
+    })
+}
+
 #[test]
 fn connections_above_the_cap_wait_for_their_turn() {
     let webhook = Webhook::start(&[]);
-    let mut clients: Vec<Client> = (0..512).map(|_| webhook.connect()).collect();
-    assert_eq!(clients[511].ask("GET /health/live", &[], b"").unwrap().status, 204);
-    let (address, config) = (webhook.address, webhook.ca.client());
-    let late = thread::spawn(move || {
-        let mut client = Client::connect(address, config, "localhost").unwrap();
-        client.ask("GET /health/live", &[], b"").unwrap().status
-    });
-    thread::sleep(Duration::from_millis(300));
+    let mut clients: Vec<TcpStream> =
+        (0..512).map(|_| TcpStream::connect(webhook.address).unwrap()).collect();
+    let late = ask_late(&webhook);
+    thread::sleep(Duration::from_millis(500));
     assert!(!late.is_finished());
     clients.truncate(100);
     assert_eq!(late.join().unwrap(), 204);
+}
+
+#[test]
+fn idle_connections_make_room_at_the_cap() {
+    let webhook = Webhook::start(&[]);
+    let start = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..511 {
+        let mut client = webhook.connect();
+        let reply = client.ask("GET /health/live", &[], b"").unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (204, None));
+        clients.push(client);
+    }
+    let _last = webhook.connect();
+    assert_eq!(ask_late(&webhook).join().unwrap(), 204);
+    assert_eq!(clients.remove(0).read_to_end().unwrap(), b"");
+    assert!(start.elapsed() < Duration::from_secs(60), "only because they timed out");
 }
 
 #[test]
