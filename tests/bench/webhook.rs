@@ -123,9 +123,16 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
     #[expect(clippy::cast_precision_loss, reason = "a figure to show")]
     let each = (proc::cpu(pid) - before).as_secs_f64() * 1e6 / full.times.len() as f64;
 
-    // 1,000 per second over all connections.
+    // 1,000 per second over all connections, which start a millisecond apart: else all of them would send
+    // in the same instant, 60 times a second.
     let rate = 1000 / CONNECTIONS;
-    let options = [format!("--rps={rate}"), format!("-D{}", effort.paced_seconds)];
+    let total = 1000 * effort.paced_seconds;
+    let options = [
+        format!("--rps={rate}"),
+        "--rate=1".into(),
+        "--rate-period=1ms".into(),
+        format!("-n{total}"),
+    ];
     let mut paced = load(folder.path(), port, &options);
     std::thread::sleep(Duration::from_secs(2));
     let resident = proc::field(pid, "status", "VmRSS") / 1024.0;
