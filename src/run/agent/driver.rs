@@ -325,9 +325,7 @@ impl Driver {
                 Ok(Got::Token(auth)) => self.logged_in(auth),
                 Ok(_) => {}
                 Err(failure) => {
-                    self.login_failure = Some(failure.error.clone());
-                    self.last_failure = failure.error;
-                    self.log_login_failure();
+                    self.login_failure = Some(failure.error);
                     self.events.push_back(Event::LoginFailed(failure.verdict));
                 }
             },
@@ -562,11 +560,6 @@ impl Driver {
 
     // What people read.
 
-    fn log_login_failure(&self) {
-        let log = self.log.named("agent.auth.handler");
-        log.error("error authenticating", &[("error", &self.last_failure)]);
-    }
-
     fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration) {
         let after = format!("{wait:.1?}");
         let fields: &[(&str, &dyn std::fmt::Display)] =
@@ -582,7 +575,7 @@ impl Driver {
             Tried::Lease(want) => {
                 let fields: &[(&str, &dyn std::fmt::Display)] =
                     &[("dependency", want), ("attempt", &attempt), ("after", &after)];
-                self.log.warn("lease renewal will be tried again", fields);
+                self.log.debug("lease renewal will be tried again", fields);
             }
             Tried::Login => {
                 let log = self.log.named("agent.auth.handler");
@@ -606,6 +599,9 @@ impl Driver {
         self.save_state();
         if ending == Ending::Done {
             return self.log.info("agent stopped", &[]);
+        }
+        if let Some(error) = &self.login_failure {
+            self.log.named("agent.auth.handler").error("error authenticating", &[("error", error)]);
         }
         for file in self.files.unwritten() {
             let lacking = file.used.iter().find_map(|want| self.failures.get(want));
