@@ -40,7 +40,6 @@ struct Files {
     retry: Option<Mono>,
     sinks_done: bool,
     sinks_ever_done: bool,
-    sinks_failed: u32,
     sinks_retry: Option<Mono>,
 }
 

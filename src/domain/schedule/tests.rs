@@ -39,6 +39,9 @@ const fn leased(ttl: u64) -> Facts {
     Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true }
 }
 
+/// Answers other than success, by path, time and token.
+type Fails = fn(&str, Mono, Generation) -> Option<Verdict>;
+
 /// What the simulated Vault does.
 struct World {
     machine: Machine,
@@ -49,8 +52,7 @@ struct World {
     is_renewable: bool,
     born: BTreeMap<u32, Mono>,
     facts: BTreeMap<Want, Facts>,
-    /// Answers other than success, by path, from a function of the time.
-    fails: fn(&str, Mono, Generation) -> Option<Verdict>,
+    fails: Fails,
     had: BTreeSet<Want>,
     /// When each kind of action happened.
     log: Vec<(Mono, Action)>,
@@ -86,6 +88,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm per action")]
     fn answer(&mut self, action: &Action) -> Option<Event> {
         let generation = self.machine.generation();
         let fails = |path: &str| (self.fails)(path, self.now, generation);
@@ -422,7 +425,7 @@ fn a_sealed_vault_is_waited_for_and_leases_survive() {
 
 #[test]
 fn never_two_renewals_within_a_second_and_never_a_storm() {
-    let verdicts: [fn(&str, Mono, Generation) -> Option<Verdict>; 4] = [
+    let verdicts: [Fails; 4] = [
         |_, _, _| None,
         |path, _, _| (path == "renew").then_some(Verdict::Refused),
         |path, now, _| {
@@ -433,7 +436,7 @@ fn never_two_renewals_within_a_second_and_never_a_storm() {
     ];
     let mut dice = Dice::new(99);
     for seed in 0..120 {
-        let mut pick = |below: u64| (dice.roll().fraction() * below as f64) as u64;
+        let mut pick = |below: u64| dice.roll().of(secs(below)).as_secs();
         let mut fetching = plan().fetching;
         fetching.gives_up = false;
         let lease = leased(1 + pick(20) * pick(200));
@@ -442,7 +445,7 @@ fn never_two_renewals_within_a_second_and_never_a_storm() {
         world.ttl = 1 + pick(5) * pick(500);
         world.max_ttl = world.ttl * (1 + pick(4));
         world.is_renewable = pick(3) > 0;
-        world.fails = verdicts[pick(4) as usize];
+        world.fails = verdicts[usize::try_from(pick(4)).unwrap()];
         world.run(secs(3600));
         let repeats = |is_meant: &dyn Fn(&Action) -> bool, what: &str| {
             for pair in world.times(is_meant).windows(2) {
