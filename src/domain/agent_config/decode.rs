@@ -129,6 +129,9 @@ fn method(
     }
     let namespace = variable(env, "NAMESPACE").map(str::to_owned);
     let namespace = namespace.or_else(|| method.text("namespace")).or(vault_namespace);
+    if let Some(namespace) = namespace.iter().find(|n| !n.bytes().all(|b| b.is_ascii_graphic())) {
+        method.error("namespace", format!("{namespace:?} has a blank or an unprintable character"));
+    }
     let mount_path = method.text("mount_path").unwrap_or_else(|| format!("auth/{kind_name}"));
     let exit_on_err = method.truth("exit_on_err", false);
     method.ignore_rest();
@@ -256,8 +259,8 @@ fn template(section: &Section<'_>) -> TemplateConfig {
             Some(TemplateBody::GoFile { source, left_delimiter, right_delimiter })
         }
         (None, contents) => {
-            if contents.is_none() && section.value("contents").is_none() {
-                section.error("contents", "missing: want contents or source");
+            if contents.is_none() {
+                section.error("contents", "missing or empty: want contents or source");
             }
             let contents = contents.unwrap_or_default();
             Some(TemplateBody::Go { contents, left_delimiter, right_delimiter })

@@ -204,7 +204,7 @@ fn no_restriction_is_dropped_in_silence() {
         assert_eq!(errors(&least(&template)).len(), 1, "{member}");
     }
     let inert =
-        r#""template":{"contents":"","destination":"/d","wait":{"min":"2s"},"backup":true}"#;
+        r#""template":{"contents":"x","destination":"/d","wait":{"min":"2s"},"backup":true}"#;
     assert_eq!(json(&least(inert)).unwrap().ignored, ["template.backup", "template.wait"]);
 }
 
