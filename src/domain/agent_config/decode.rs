@@ -154,11 +154,20 @@ fn auth_kind(name: &str, method: &Section<'_>, config: &Section<'_>) -> Option<A
                 .truth("remove_secret_id_file_after_reading", true),
             secret_id_response_wrapping_path: config.text("secret_id_response_wrapping_path"),
         }),
-        "jwt" => Some(AuthKind::Jwt {
-            role: config.required("role"),
-            path: config.required("path"),
-            remove_jwt_after_reading: config.truth("remove_jwt_after_reading", true),
-        }),
+        "jwt" => {
+            // vault-k8s writes `token_path` for every method; Vault Agent wants `path`. The pod's own
+            // token is not ours to remove.
+            let token_path = config.text("token_path");
+            let is_own_path = config.is_set("path") || token_path.is_none();
+            Some(AuthKind::Jwt {
+                role: config.required("role"),
+                path: match token_path {
+                    Some(token_path) if !is_own_path => token_path,
+                    Some(_) | None => config.required("path"),
+                },
+                remove_jwt_after_reading: config.truth("remove_jwt_after_reading", is_own_path),
+            })
+        }
         "kubernetes" => Some(AuthKind::Kubernetes {
             role: config.required("role"),
             token_path: config
