@@ -94,8 +94,10 @@ impl Machine {
     /// When to send [`Event::Woke`], if nothing else happens before.
     pub fn wakes_at(&self, now: Mono) -> Option<Mono> {
         let phase = match self.phase {
-            Phase::Draining(at) | Phase::Revoking(at) => Some(at),
-            Phase::Over | Phase::Running => None,
+            Phase::Over => return None,
+            Phase::Revoking(at) => return Some(at),
+            Phase::Draining(at) => Some(at),
+            Phase::Running => None,
         };
         let is_alive = self.token.as_ref().is_some_and(Token::is_alive);
         let wants = self.wants.iter().filter(|(want, _)| is_alive || is_file(want));
@@ -146,10 +148,9 @@ impl Machine {
             Event::MountFound { want, ticket, mount } => {
                 self.mount_found(&want, ticket, mount, now, out);
             }
-            Event::MountNotFound { want, ticket, generation, verdict, is_explained } => {
+            Event::MountNotFound { want, ticket, generation, verdict } => {
                 let was_asked = self.lookups.remove(first_segment(&want));
-                let answer = (verdict, is_explained);
-                self.fetch_failed(&want, ticket, generation, answer, now, out);
+                self.fetch_failed(&want, ticket, generation, (verdict, false), now, out);
                 if was_asked && let Verdict::TryLater(_) = verdict {
                     self.share_lookup_failure(&want, verdict, now, out);
                 }
@@ -184,8 +185,11 @@ impl Machine {
                 self.phase = Phase::Revoking(now + REVOCATION_MAX);
                 out.push(Action::RevokeAll);
             }
-            Phase::Revoking(at) if at <= now => return self.end(Ending::Done, out),
+            Phase::Revoking(at) if at <= now => self.end(Ending::Done, out),
             Phase::Draining(_) | Phase::Over | Phase::Revoking(_) | Phase::Running => {}
+        }
+        if matches!(self.phase, Phase::Over | Phase::Revoking(_)) {
+            return;
         }
         if let Some(token) = &mut self.token {
             token.grow_old(now);
@@ -194,8 +198,14 @@ impl Machine {
             }
         }
         let wants_login = self.token.as_ref().is_none_or(|token| token.wants_successor(now));
-        if wants_login && self.login.starts(now, &mut self.dice) {
-            out.push(Action::LogIn);
+        if wants_login {
+            if self.token.as_ref().is_some_and(Token::is_alive) {
+                // It lived as long as it should.
+                self.login.proven();
+            }
+            if self.login.starts(now, &mut self.dice) {
+                out.push(Action::LogIn);
+            }
         }
         if due(&mut self.files.sinks_retry, now) {
             out.push(Action::WriteSinks);
@@ -237,8 +247,7 @@ impl Machine {
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
             } else if is_alive && self.lookups.insert(first_segment(want).to_owned()) {
                 let ticket = entry.ask(Stage::MountAsked);
-                let explain = !entry.is_explained;
-                out.push(Action::LookUpMount { want: want.clone(), ticket, explain });
+                out.push(Action::LookUpMount(want.clone(), ticket));
             }
         }
     }

@@ -124,8 +124,6 @@ pub enum Event {
         generation: Generation,
         /// What to make of the error.
         verdict: Verdict,
-        /// Capabilities were asked for.
-        is_explained: bool,
     },
     /// Templates were rendered, files and commands included.
     Rendered(Pass),
@@ -203,14 +201,7 @@ pub enum Action {
     /// Log in, or look the given token up.
     LogIn,
     /// Find the mount of a path.
-    LookUpMount {
-        /// Whose.
-        want: Want,
-        /// To be returned.
-        ticket: Ticket,
-        /// If it is denied, ask which capability is missing.
-        explain: bool,
-    },
+    LookUpMount(Want, Ticket),
     /// Render every file.
     Render,
     /// Renew the lease of a reading.

@@ -105,13 +105,12 @@ impl World {
                 None => Event::TokenRenewed { generation, grant: self.grant(generation) },
             },
             Action::WriteSinks => Event::SinksWritten { is_done: true },
-            Action::LookUpMount { want, ticket, .. } => match fails("mount") {
+            Action::LookUpMount(want, ticket) => match fails("mount") {
                 Some(verdict) => Event::MountNotFound {
                     want: want.clone(),
                     ticket: *ticket,
                     generation,
                     verdict,
-                    is_explained: false,
                 },
                 None => {
                     let (first, _) = want.path().split_once('/').unwrap();
@@ -230,7 +229,7 @@ fn a_start_asks_for_nothing_twice() {
     let mut world = World::new(Plan { ends_when_rendered: true, ..plan() }, &facts, 1);
     assert_eq!(world.run(secs(60)), Some(Ending::Done));
     assert_eq!(world.logins().len(), 1);
-    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount { .. })).len(), 1);
+    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1);
     for i in 0..10 {
         assert_eq!(world.fetches(&format!("kv/app/{i}")).len(), 1);
     }
@@ -278,6 +277,15 @@ fn a_token_that_cannot_be_renewed_is_replaced_in_time() {
     assert!((36..=43).contains(&logins.len()), "{}", logins.len());
     assert!(world.times(|a| *a == Action::RenewToken).is_empty());
     assert!(logins.windows(2).all(|pair| pair[1] - pair[0] < secs(2420)));
+}
+
+#[test]
+fn a_short_token_that_nothing_uses_is_replaced_in_time_too() {
+    let mut world = World::new(plan(), &[], 4);
+    (world.ttl, world.is_renewable) = (6, false);
+    world.run(secs(600));
+    let logins = world.logins();
+    assert!(logins.windows(2).all(|pair| pair[1] - pair[0] < secs(5)), "{logins:?}");
 }
 
 #[test]
@@ -407,7 +415,7 @@ fn a_lookup_without_answer_fails_all_that_wait_for_it_and_is_repeated_once() {
         (path == "mount" && now < Mono::at(secs(5))).then_some(Verdict::TryLater(None))
     };
     world.run(secs(60));
-    let lookups = world.times(|a| matches!(a, Action::LookUpMount { .. })).len();
+    let lookups = world.times(|a| matches!(a, Action::LookUpMount(..))).len();
     assert!((2..12).contains(&lookups), "{lookups}");
     assert!((0..10).all(|i| world.fetches(&format!("kv/{i}")).len() == 1));
 }

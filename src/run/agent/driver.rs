@@ -197,7 +197,7 @@ impl Driver {
                 self.log.named("agent.auth.handler").info("authenticating", &[]);
                 self.ask(Ask::LogIn);
             }
-            Action::LookUpMount { want, ticket, .. } => self.ask(Ask::LookUpMount { want, ticket }),
+            Action::LookUpMount(want, ticket) => self.ask(Ask::LookUpMount { want, ticket }),
             Action::Render => self.files.all_changed(),
             Action::RenewLease(want, ticket) => {
                 let lease_id = match self.snapshot.found.get(&want) {

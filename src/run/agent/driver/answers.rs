@@ -35,11 +35,10 @@ impl Driver {
                     self.events.push_back(Event::MountFound { want, ticket, mount });
                 }
                 Ok(_) => {}
-                Err(Failure { error, verdict, is_explained }) => {
+                Err(Failure { error, verdict, .. }) => {
                     self.failures.insert(want.clone(), error.clone());
                     self.last_failure = error;
-                    let event =
-                        Event::MountNotFound { want, ticket, generation, verdict, is_explained };
+                    let event = Event::MountNotFound { want, ticket, generation, verdict };
                     self.events.push_back(event);
                 }
             },
