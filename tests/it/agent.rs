@@ -493,3 +493,123 @@ fn settings_of_the_environment_reach_commands_and_logs_stay_silent() {
     let lines = done.err.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     assert!(lines.into_iter().any(|line| line["@module"] == "agent.auth.handler"));
 }
+
+#[test]
+fn tokens_and_leases_are_renewed_and_stay_the_same() {
+    let vault = FakeVault::start();
+    vault.role("app", Role { ttl: 3, ..Role::default() });
+    vault.dynamic("app", 3, 86_400, true);
+    let pod = Pod::new(&vault).file("user", "database/creds/app", "raw:username");
+    let sidecar = pod.sidecar();
+    assert!(vault.wait_for_count("auth/token/renew-self", 3, LONG), "{}", sidecar.err());
+    assert!(vault.wait_for_count("sys/leases/renew", 3, LONG), "{}", sidecar.err());
+    assert_eq!((vault.logins(), vault.count("database/creds/app")), (1, 1));
+    assert!(sidecar.err().contains("renewed auth token"));
+    // What a restarted container takes over knows of the renewals: the first lease were over by now.
+    let user = pod.secret("user");
+    drop(sidecar);
+    let sidecar = pod.sidecar();
+    assert!(vault.wait_for_count("auth/token/renew-self", 4, LONG), "{}", sidecar.err());
+    assert_eq!((vault.logins(), pod.secret("user")), (1, user));
+}
+
+#[test]
+fn a_lease_that_ended_is_replaced_alone() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    vault.dynamic("app", 3, 86_400, true);
+    let pod = Pod::new(&vault).file("user", "database/creds/app", "raw:username").file(
+        "db",
+        "secret/db",
+        "raw:password",
+    );
+    let sidecar = pod.sidecar();
+    assert!(wait_until(LONG, || !pod.secret("user").is_empty()), "{}", sidecar.err());
+    let first = pod.secret("user");
+    vault.revoke_all_leases();
+    assert!(wait_until(LONG, || pod.secret("user") != first), "{}", sidecar.err());
+    assert_eq!((vault.logins(), vault.count("secret/data/db")), (1, 1));
+}
+
+#[test]
+fn an_approle_logs_in_again_from_memory_when_its_file_is_gone() {
+    let vault = FakeVault::start();
+    vault.role("role-id", Role { ttl: 3, renewable: false, ..Role::default() });
+    let pod = Pod::new(&vault);
+    let role = pod.folder.write("role", "role-id\n");
+    let wrapped = vault.wrap("auth/approle/role/app/secret-id", json!({ "secret_id": "s3cret" }));
+    let secret = pod.folder.write("secret-id", &wrapped);
+    let method = json!({
+        "type": "approle",
+        "config": {
+            "role_id_file_path": role,
+            "secret_id_file_path": secret,
+            "secret_id_response_wrapping_path": "auth/approle/role/app/secret-id",
+        },
+    });
+    let pod = pod.set("/auto_auth/method", method);
+    let sidecar = pod.sidecar();
+    assert!(wait_until(LONG, || vault.logins() >= 2), "{}", sidecar.err());
+    assert!(!secret.exists());
+    let logins = vault.requests().into_iter().filter(|seen| seen.path.ends_with("/login"));
+    assert!(logins.into_iter().all(|seen| seen.body["secret_id"] == "s3cret"));
+    assert_eq!(vault.count("sys/wrapping/unwrap"), 1);
+
+    // One that was wrapped by somebody else is refused, and not spent.
+    let wrapped = vault.wrap("auth/approle/role/evil/secret-id", json!({ "secret_id": "s3cret" }));
+    pod.folder.write("secret-id", &wrapped);
+    drop(sidecar);
+    fs::remove_file(pod.folder.join("home/state")).unwrap();
+    let done = pod.set("/auto_auth/method/exit_on_err", json!(true)).init();
+    assert!(done.code() == 1 && done.err.contains("intercepted"), "{}", done.err);
+    assert!(!done.err.contains(&wrapped) && !done.err.contains("s3cret"), "{}", done.err);
+}
+
+#[test]
+fn sighup_is_no_reason_to_end() {
+    let vault = FakeVault::start();
+    let pod = Pod::new(&vault);
+    let mut sidecar = pod.sidecar();
+    assert!(wait_until(LONG, || pod.folder.join("home/state").exists()), "{}", sidecar.err());
+    sidecar.signal(libc::SIGHUP);
+    assert!(sidecar.wait_for_err("SIGHUP", LONG));
+    assert!(sidecar.is_alive());
+    assert_eq!(sidecar.terminate(Duration::from_secs(1)).code(), 0);
+}
+
+#[test]
+fn a_revoked_token_costs_one_login_and_one_new_lease() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    vault.dynamic("app", 3600, 86_400, true);
+    let pod = Pod::new(&vault)
+        .file("db", "secret/db", "raw:password")
+        .file("user", "database/creds/app", "raw:username")
+        .set("/template_config/static_secret_render_interval", json!("1s"));
+    let sidecar = pod.sidecar();
+    assert!(wait_until(LONG, || !pod.secret("user").is_empty()), "{}", sidecar.err());
+    let first = pod.secret("user");
+    vault.revoke_all_tokens();
+    put_db(&vault, "two");
+    assert!(pod.becomes("db", "two"), "{}", sidecar.err());
+    assert!(wait_until(LONG, || pod.secret("user") != first), "{}", sidecar.err());
+    assert!(wait_until(LONG, || vault.count("secret/data/db") >= 5));
+    assert_eq!((vault.logins(), vault.count("database/creds/app")), (2, 2));
+}
+
+#[test]
+fn connections_that_break_are_no_reason_to_log_in() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    let pod = Pod::new(&vault)
+        .file("db", "secret/db", "raw:password")
+        .set("/template_config/static_secret_render_interval", json!("1s"));
+    let sidecar = pod.sidecar();
+    assert!(pod.becomes("db", "one"), "{}", sidecar.err());
+    for number in 0..3 {
+        vault.cut_connections();
+        put_db(&vault, &number.to_string());
+        assert!(pod.becomes("db", &number.to_string()), "{}", sidecar.err());
+    }
+    assert_eq!(vault.logins(), 1);
+}
