@@ -31,6 +31,7 @@ Every mode explains itself with --help.
 /// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
 /// 2 wrong command line or configuration (a restart will not).
 pub fn main() -> ExitCode {
+    crate::run::prepare();
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let env = environment();

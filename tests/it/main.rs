@@ -12,5 +12,8 @@
 
 mod agent;
 mod fake_vault;
+mod inject;
 mod layers;
+mod program;
 mod support;
+mod webhook;

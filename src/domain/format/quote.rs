@@ -22,7 +22,10 @@ pub(super) fn sh(text: &str, out: &mut String) {
 /// See [`super::Format`] for the three ways and who reads them.
 pub(super) fn dotenv(text: &str, out: &mut String) {
     let has_special = text.contains(['"', '\\', '$', '`']);
-    if has_special && !text.contains(['\'', '\n', '\r']) {
+    // Some parsers read `\\` and `\'` as escapes even there.
+    let is_literal =
+        !text.contains(['\'', '\n', '\r']) && !text.contains(r"\\") && !text.ends_with('\\');
+    if has_special && is_literal {
         out.push('\'');
         out.push_str(text);
         out.push('\'');

@@ -10,8 +10,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// Standard output and standard error.
+const PIPES: u8 = 2;
 
 /// What is to be run.
 pub(crate) struct Program {
@@ -53,9 +56,11 @@ impl Program {
             panic!("{}: cannot be started: {e}", self.binary.display());
         });
         let output = Arc::new(Output::default());
-        let out = child.stdout.take().map(|pipe| collect(pipe, Arc::clone(&output), false));
-        let err = child.stderr.take().map(|pipe| collect(pipe, Arc::clone(&output), true));
-        Running { child, output, readers: out.into_iter().chain(err).collect(), started }
+        if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {
+            collect(out, Arc::clone(&output), false);
+            collect(err, Arc::clone(&output), true);
+        }
+        Running { child, output, started }
     }
 
     /// Runs it to its end; panics when it is not over within `limit`.
@@ -68,6 +73,8 @@ impl Program {
 struct Lines {
     out: String,
     err: String,
+    /// Pipes on which nothing more will come.
+    over: u8,
 }
 
 #[derive(Default)]
@@ -77,7 +84,7 @@ struct Output {
 }
 
 /// Copies a pipe line by line, so that a test can wait for a line.
-fn collect(pipe: impl Read + Send + 'static, output: Arc<Output>, is_err: bool) -> JoinHandle<()> {
+fn collect(pipe: impl Read + Send + 'static, output: Arc<Output>, is_err: bool) {
     thread::spawn(move || {
         let mut pipe = BufReader::new(pipe);
         let mut line = Vec::new();
@@ -89,14 +96,17 @@ fn collect(pipe: impl Read + Send + 'static, output: Arc<Output>, is_err: bool) 
             output.grown.notify_all();
             line.clear();
         }
-    })
+        let mut lines = output.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.over += 1;
+        drop(lines);
+        output.grown.notify_all();
+    });
 }
 
 /// A process that runs. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
     output: Arc<Output>,
-    readers: Vec<JoinHandle<()>>,
     started: Instant,
 }
 
@@ -141,11 +151,12 @@ impl Running {
         self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).out.clone()
     }
 
-    /// Waits until standard error holds `text`; false when `limit` passed first.
+    /// Waits until standard error holds `text`; false when the program ended or `limit` passed first.
     pub(crate) fn wait_for_err(&self, text: &str, limit: Duration) -> bool {
         let lines = self.output.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting =
-            self.output.grown.wait_timeout_while(lines, limit, |lines| !lines.err.contains(text));
+        let waiting = self.output.grown.wait_timeout_while(lines, limit, |lines| {
+            !lines.err.contains(text) && lines.over < PIPES
+        });
         let (lines, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         lines.err.contains(text)
     }
@@ -188,10 +199,11 @@ impl Running {
             thread::sleep(Duration::from_millis(1));
         };
         let took = self.started.elapsed();
-        for reader in self.readers.drain(..) {
-            // A reader ends with its pipe.
-            let _ended = reader.join();
-        }
+        // A child of the program may hold the pipes open, which is no reason to wait for long.
+        let lines = self.output.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = Duration::from_secs(2);
+        let rest = self.output.grown.wait_timeout_while(lines, limit, |l| l.over < PIPES);
+        drop(rest);
         Finished { status, out: self.out(), err: self.err(), took }
     }
 }
