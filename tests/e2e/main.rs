@@ -193,7 +193,8 @@ fn missing_role(cluster: &Cluster, podman: &Podman) {
     podman.remove_pod();
     let mut author = pod();
     author["metadata"]["annotations"]["vault.hashicorp.com/role"] = json!("absent");
-    author["metadata"]["annotations"]["vault.hashicorp.com/agent-auto-auth-exit-on-err"] = json!("true");
+    author["metadata"]["annotations"]["vault.hashicorp.com/agent-auto-auth-exit-on-err"] =
+        json!("true");
     let pod = webhook::mutate(&author, cluster, AGENT_IMAGE);
     let token = std::fs::read_to_string(cluster.token_path()).expect("the token");
     let pod = for_podman(pod, podman, &token);

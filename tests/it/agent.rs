@@ -123,7 +123,7 @@ fn init_writes_everything_and_asks_for_nothing_twice() {
         vault.put(&format!("secret/app/{i}"), json!({ "key": format!("hunter{i}") }));
         pod = pod.file(&format!("{i}"), &format!("secret/app/{i}"), "raw:key");
     }
-    pod = pod.file("again", "secret/app/3", "env").of_file("perms", json!("0400"));
+    pod = pod.file("again", "/secret/data/app/3", "env").of_file("perms", json!("0400"));
     let done = pod.init();
     assert_eq!(done.code(), 0, "{}", done.err);
     for i in 0..10 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pace::{Backoff, Dice};
 use super::token::{Generation, Grant, Login, OldToken, Token};
-use super::want::{Entry, Failure, Stage, Ticket};
+use super::want::{Entry, Failure, Stage, Ticket, canonical};
 use super::{Action, Ending, Event, Facts, Pass, Plan, Tried};
 use crate::base::time::Mono;
 use crate::domain::template::Want;
@@ -480,12 +480,20 @@ impl Machine {
     fn mount_found(&mut self, want: &Want, ticket: Ticket, mount: Mount, now: Mono, out: &mut Out) {
         self.lookups.remove(first_segment(want));
         self.mounts.insert(mount);
-        let is_covered = self.mounts.of(path_of(want)).is_some();
-        let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
-        entry.stage = Stage::Ready;
-        if !is_covered {
-            // An answer about some other mount: asking again at once would not end.
-            self.fail(want, Verdict::Refused, now, out);
+        if let Some(entry) = asked(&mut self.wants, want, ticket) {
+            entry.stage = Stage::Ready;
+            if self.mounts.of(path_of(want)).is_none() {
+                // An answer about some other mount: asking again at once would not end.
+                return self.fail(want, Verdict::Refused, now, out);
+            }
+        }
+        // What turns out to be another spelling of a secret joins it.
+        let (named, spelled): (Vec<_>, Vec<_>) = std::mem::take(&mut self.wants)
+            .into_iter()
+            .partition(|(want, _)| canonical(want, &self.mounts) == *want);
+        self.wants = named.into_iter().collect();
+        for (want, entry) in spelled {
+            self.wants.entry(canonical(&want, &self.mounts)).or_insert(entry);
         }
     }
 
@@ -494,8 +502,10 @@ impl Machine {
         self.files.is_complete = pass.is_complete;
         self.files.has_failed = pass.has_failed;
         self.files.commands += u32::from(pass.has_started_commands);
-        self.wants.retain(|want, _| pass.wanted.contains(want));
-        for want in pass.wanted {
+        let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
+        let wanted: BTreeSet<Want> = wanted.collect();
+        self.wants.retain(|want, _| wanted.contains(want));
+        for want in wanted {
             self.wants.entry(want).or_insert_with(Entry::new);
         }
         self.files.retry = None;

@@ -18,7 +18,7 @@ pub use facts::{Cadence, Facts, Rotating};
 pub use machine::Machine;
 pub use pace::{Backoff, Dice};
 pub use token::{Generation, Grant};
-pub use want::{Fetching, Ticket};
+pub use want::{Fetching, Ticket, canonical};
 
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, MountTable, Verdict};
@@ -166,7 +166,8 @@ pub enum Event {
 /// What came of rendering.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    /// All that templates asked for, found or not.
+    /// All that templates asked for, found or not, as they spell it. Events and actions name secrets by
+    /// their [`canonical`] spelling.
     pub wanted: BTreeSet<Want>,
     /// Every file is on disk with its content.
     pub is_complete: bool,

@@ -114,7 +114,7 @@ impl World {
                 },
                 None => {
                     let (first, _) = want.path().split_once('/').unwrap();
-                    let mount = Mount { path: format!("{first}/"), is_kv2: true };
+                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
                     Event::MountFound { want: want.clone(), ticket: *ticket, mount }
                 }
             },
@@ -234,6 +234,14 @@ fn a_start_asks_for_nothing_twice() {
         assert_eq!(world.fetches(&format!("kv/app/{i}")).len(), 1);
     }
     assert!(world.now < Mono::at(secs(1)));
+}
+
+#[test]
+fn two_spellings_are_one_secret() {
+    let facts = [(read("kv2/app"), STATIC), (read("kv2/data/app"), STATIC)];
+    let mut world = World::new(plan(), &facts, 1);
+    world.run(secs(60));
+    assert_eq!((world.fetches("kv2/app").len(), world.fetches("kv2/data/app").len()), (0, 1));
 }
 
 #[test]
@@ -497,7 +505,7 @@ fn what_was_handed_over_is_not_asked_for_again() {
     let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(600))];
     let mut world = World::new(plan(), &facts, 17);
     let mut mounts = MountTable::default();
-    mounts.insert(Mount { path: "kv/".into(), is_kv2: true });
+    mounts.insert(Mount { path: "kv/".into(), is_kv2: false });
     mounts.insert(Mount { path: "db/".into(), is_kv2: false });
     let had = facts.iter().map(|(want, facts)| (want.clone(), *facts, secs(2))).collect();
     let grant = Grant { ttl: secs(3600), age: secs(2), is_renewable: true };

@@ -3,7 +3,7 @@
 mod answers;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
 use crate::domain::schedule::{
-    Action, Ending, Event, Facts, Generation, Grant, Machine, Plan, Ticket,
+    Action, Ending, Event, Facts, Generation, Grant, Machine, Pass, Plan, Ticket, canonical,
 };
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
@@ -49,6 +49,8 @@ pub(super) struct Driver {
     log: Log,
     files: Files,
     snapshot: Snapshot,
+    /// What templates asked for when they were last rendered, as they spell it.
+    wanted: BTreeSet<Want>,
     /// When each reading was fetched or its lease renewed.
     times: BTreeMap<Want, Wall>,
     fingerprints: BTreeMap<Want, Fingerprint>,
@@ -85,6 +87,7 @@ impl Driver {
             log,
             files,
             snapshot: Snapshot { env, ..Snapshot::default() },
+            wanted: BTreeSet::new(),
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -189,7 +192,7 @@ impl Driver {
                     ("dependency", &want),
                     ("error", &self.last_failure),
                     ("attempts", &attempts),
-                    ("files", &self.files.destinations(&want)),
+                    ("files", &self.files.destinations(&self.spellings(&want))),
                 ];
                 self.log.error("(view) request failed (exceeded maximum retries)", &fields);
             }
@@ -289,11 +292,24 @@ impl Driver {
     fn render(&mut self) {
         self.snapshot.now = Some(self.clock.wall());
         let may_write = !self.tokens.is_empty();
-        let (pass, commands) = self.files.render(&self.snapshot, may_write);
-        self.snapshot.found.retain(|want, _| pass.wanted.contains(want));
-        self.times.retain(|want, _| pass.wanted.contains(want));
-        self.fingerprints.retain(|want, _| pass.wanted.contains(want));
-        self.failures.retain(|want, _| pass.wanted.contains(want));
+        let (mut pass, mut commands) = self.files.render(&self.snapshot, may_write);
+        // A secret that was had under another spelling needs no fetch, only another pass.
+        while self.lend(&pass) {
+            let (next, more) = self.files.render(&self.snapshot, may_write);
+            pass = next;
+            commands.extend(more.into_iter().filter(|c| !commands.contains(c)).collect::<Vec<_>>());
+        }
+        self.wanted = std::mem::take(&mut pass.wanted);
+        pass.wanted.clone_from(&self.wanted);
+        pass.has_started_commands = !commands.is_empty();
+        let mounts = self.machine.mounts();
+        let names: BTreeSet<Want> =
+            self.wanted.iter().map(|want| canonical(want, mounts)).collect();
+        let wanted = &self.wanted;
+        self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains(want));
+        self.times.retain(|want, _| names.contains(want));
+        self.fingerprints.retain(|want, _| names.contains(want));
+        self.failures.retain(|want, _| names.contains(want));
         self.events.push_back(Event::Rendered(pass));
         if !commands.is_empty() {
             self.commands.push_back(commands);
@@ -301,6 +317,30 @@ impl Driver {
                 self.run_commands();
             }
         }
+    }
+
+    /// Gives templates under their spelling what is there under another. Says whether it gave anything.
+    fn lend(&mut self, pass: &Pass) -> bool {
+        let mut has_lent = false;
+        for want in &pass.wanted {
+            if self.snapshot.found.contains_key(want) {
+                continue;
+            }
+            let name = canonical(want, self.machine.mounts());
+            if let Some(found) = self.snapshot.found.get(&name).cloned() {
+                self.snapshot.found.insert(want.clone(), found);
+                self.files.changed(want);
+                has_lent = true;
+            }
+        }
+        has_lent
+    }
+
+    /// All spellings of a secret, its own name first.
+    fn spellings(&self, name: &Want) -> BTreeSet<Want> {
+        let mounts = self.machine.mounts();
+        let spelled = self.wanted.iter().filter(|want| canonical(want, mounts) == *name);
+        spelled.chain([name]).cloned().collect()
     }
 
     fn run_commands(&mut self) {

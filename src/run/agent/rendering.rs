@@ -84,9 +84,9 @@ impl Files {
         self.is_dirty
     }
 
-    /// The destinations that use `want`.
-    pub(super) fn destinations(&self, want: &Want) -> String {
-        let using = self.files.iter().filter(|file| file.used.contains(want));
+    /// The destinations that use one of `wants`.
+    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> String {
+        let using = self.files.iter().filter(|file| !file.used.is_disjoint(wants));
         using.map(|file| file.destination.as_str()).collect::<Vec<_>>().join(" ")
     }
 

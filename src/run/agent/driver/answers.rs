@@ -88,12 +88,19 @@ impl Driver {
         let is_changed = !is_kept && !before.is_some_and(|before| is_same(before, &found));
         self.is_state_stale |= is_changed;
         if !is_kept {
-            self.snapshot.found.insert(want.clone(), found);
-        }
-        if is_changed {
-            self.files.changed(&want);
+            self.put(&want, &found, is_changed);
         }
         self.events.push_back(Event::Fetched { want, ticket, generation, facts, is_changed });
+    }
+
+    /// Keeps a value under all spellings of its name.
+    fn put(&mut self, name: &Want, found: &Found, is_changed: bool) {
+        for want in self.spellings(name) {
+            if is_changed {
+                self.files.changed(&want);
+            }
+            self.snapshot.found.insert(want, found.clone());
+        }
     }
 
     pub(super) fn had(&mut self, want: Want, ticket: Ticket, facts: Facts, is_changed: bool) {
@@ -174,10 +181,11 @@ impl Driver {
     ) {
         match outcome {
             Ok(Got::Lease { granted, is_renewable }) => {
-                if let Some(Found::Reading(reading)) = self.snapshot.found.get_mut(&want) {
-                    let reading = Arc::make_mut(reading);
+                if let Some(Found::Reading(reading)) = self.snapshot.found.remove(&want) {
+                    let mut reading = Arc::unwrap_or_clone(reading);
                     reading.lease_duration = granted.as_secs();
                     reading.renewable = is_renewable;
+                    self.put(&want, &Found::Reading(Arc::new(reading)), false);
                     self.times.insert(want.clone(), self.clock.wall());
                     self.is_state_stale = true;
                 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Driver;
-use crate::domain::schedule::{Ending, Tried};
+use crate::domain::schedule::{Ending, Tried, canonical};
 
 impl Driver {
     pub(super) fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration) {
@@ -16,7 +16,7 @@ impl Driver {
                 "(view) request failed, retry attempt follows",
                 &[
                     ("dependency", want),
-                    ("files", &self.files.destinations(want)),
+                    ("files", &self.files.destinations(&self.spellings(want))),
                     ("error", error),
                     ("attempt", &attempt),
                     ("after", &after),
@@ -50,7 +50,8 @@ impl Driver {
             self.log.named("agent.auth.handler").error("error authenticating", &[("error", error)]);
         }
         for file in self.files.unwritten() {
-            let lacking = file.used.iter().find_map(|want| self.failures.get(want));
+            let name = |want| canonical(want, self.machine.mounts());
+            let lacking = file.used.iter().find_map(|want| self.failures.get(&name(want)));
             let reason = file.error.or(lacking.map(String::as_str));
             let reason = reason.or(self.login_failure.as_deref()).unwrap_or("not finished");
             let fields: [(&str, &dyn fmt::Display); 2] =
