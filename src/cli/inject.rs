@@ -2,8 +2,67 @@
 
 use std::process::ExitCode;
 
-use crate::domain::agent_config::Environment;
+use argh::FromArgs;
 
-pub(crate) fn main(_words: &[String], _env: &Environment) -> ExitCode {
-    ExitCode::from(super::EXIT_USAGE)
+use crate::domain::agent_config::Environment;
+use crate::domain::inject::InjectConfig;
+use crate::run::inject::{Options, run};
+
+/// Make of manifests what the webhook would make of their pods.
+///
+/// Reads YAML or JSON with any number of documents (Pod, any workload or List) and prints them injected;
+/// other kinds pass. Nothing is printed when a pod is denied; then the exit code is 1.
+#[derive(FromArgs)]
+struct Words {
+    /// image of the agents (AGENT_INJECT_VAULT_IMAGE)
+    #[argh(option)]
+    agent_image: Option<String>,
+    /// print what was decided and why, instead of manifests
+    #[argh(switch)]
+    explain: bool,
+    /// file to read, - for standard input; may be repeated
+    #[argh(option, short = 'f')]
+    file: Vec<String>,
+    /// namespace of manifests that name none
+    #[argh(option, short = 'n', default = "String::from(\"default\")")]
+    namespace: String,
+    /// address of Vault (AGENT_INJECT_VAULT_ADDR)
+    #[argh(option)]
+    vault_address: Option<String>,
+}
+
+pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words = match Words::from_args(&["vault-injector", "inject"], &words) {
+        Ok(words) => words,
+        Err(early) => {
+            let help = early.status.is_ok();
+            if help {
+                super::say(&early.output)
+            } else {
+                super::complain(&early.output)
+            }
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) };
+        }
+    };
+    let files = if words.file.is_empty() { vec!["-".to_owned()] } else { words.file };
+    let config = settings(words.vault_address, words.agent_image, env);
+    let options = Options { config, explain: words.explain, files, namespace: words.namespace };
+    let report = run(&options);
+    super::complain(&report.complaints);
+    super::say(&report.output);
+    if report.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The webhook's settings: an option beats the environment, which beats the default.
+fn settings(address: Option<String>, image: Option<String>, env: &Environment) -> InjectConfig {
+    let mut config = InjectConfig::default();
+    let from_env = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+    if let Some(address) = address.or_else(|| from_env("AGENT_INJECT_VAULT_ADDR")) {
+        config.address = address;
+    }
+    if let Some(image) = image.or_else(|| from_env("AGENT_INJECT_VAULT_IMAGE")) {
+        config.image = image;
+    }
+    config
 }

@@ -11,4 +11,5 @@
 )]
 
 mod inject;
+mod inject_offline;
 mod layers;

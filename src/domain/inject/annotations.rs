@@ -372,11 +372,10 @@ impl<'a> Notes<'a> {
     /// All names of a family with their values, sorted.
     pub(crate) fn family(&self, family: Key) -> impl Iterator<Item = (&'a str, &'a str)> {
         let name = family.row().name;
-        let all = self.other.iter().filter_map(move |(key, value)| {
+        self.other.iter().filter_map(move |(key, value)| {
             let rest = key.strip_prefix(name).filter(|rest| !rest.is_empty())?;
             Some((rest, *value))
-        });
-        all
+        })
     }
 
     /// The other keys with their family and name, sorted.

@@ -59,8 +59,8 @@ impl JsonText {
     }
 
     /// A member whose value is an array of strings.
-    pub(crate) fn strings<'v>(&mut self, name: &str, values: impl IntoIterator<Item = &'v str>) {
-        self.key(name).array(|out| values.into_iter().for_each(|value| out.string(value)));
+    pub(crate) fn strings(&mut self, name: &str, values: impl IntoIterator<Item: AsRef<str>>) {
+        self.key(name).array(|out| values.into_iter().for_each(|value| out.string(value.as_ref())));
     }
 
     /// A value that is JSON already.

@@ -77,7 +77,7 @@ fn scale(suffix: &str) -> Result<(Family, u32, i32), QuantityError> {
         return Ok((Family::Decimal, 0, i32::try_from(i).unwrap_or(0) * 3 - 9));
     }
     let exponent = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Syntax)?;
-    let exponent: i32 = exponent.parse().map_err(|_| QuantityError::Syntax)?;
+    let exponent: i32 = exponent.parse().ok().ok_or(QuantityError::Syntax)?;
     Ok((Family::Exponent, 0, exponent))
 }
 
@@ -95,7 +95,7 @@ fn nanos(whole: &str, fraction: &str, base2: u32, base10: i32) -> Result<i128, Q
     let kept = digits.get(..digits.len().min(30)).unwrap_or(digits);
     let cut = i32::try_from(digits.len() - kept.len()).unwrap_or(0);
     let exponent = exponent.saturating_add(cut);
-    let mut value: i128 = kept.parse().map_err(|_| QuantityError::Syntax)?;
+    let mut value: i128 = kept.parse().ok().ok_or(QuantityError::Syntax)?;
     value = value.checked_mul(1_i128 << base2).ok_or(QuantityError::Large)?;
     if exponent >= 0 {
         let factor = 10_i128.checked_pow(exponent.unsigned_abs()).ok_or(QuantityError::Large)?;
@@ -160,7 +160,7 @@ mod tests {
             ("1000Ki", "1000Ki"),
             ("1.0001Ki", "1024102400u"),
             ("0.0000000001", "1n"),
-            ("1e-100", "1n"),
+            ("1e-100", "1e-9"),
             ("1.0000000001", "1000000001n"),
             ("1E", "1E"),
             ("100k", "100k"),
