@@ -227,6 +227,3 @@ impl std::fmt::Display for ReviewError {
 }
 
 impl std::error::Error for ReviewError {}
-
-#[cfg(test)]
-mod tests;
