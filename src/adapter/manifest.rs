@@ -1,9 +1,9 @@
 //! Files of Kubernetes manifests: JSON or YAML in, the same kind out.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
+use std::path::Path;
 
-use super::yaml;
+use super::{files, yaml};
 use crate::base::json::Json;
 
 /// How a file is written.
@@ -15,18 +15,20 @@ pub(crate) enum Form {
 
 /// Reads a file, or standard input for `-`. The error is a clause.
 pub(crate) fn read(name: &str, bytes_max: usize) -> Result<String, String> {
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut text = String::new();
-    let done = if name == "-" {
-        io::stdin().lock().take(limit).read_to_string(&mut text)
+    let bytes = if name == "-" {
+        let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
+        read.map_err(|e| e.to_string())?;
+        if bytes.len() > bytes_max {
+            return Err(format!("larger than {bytes_max} bytes"));
+        }
+        bytes
     } else {
-        File::open(name).and_then(|file| file.take(limit).read_to_string(&mut text))
+        files::read_bounded(Path::new(name), bytes_max).map_err(|e| e.to_string())?
     };
-    done.map_err(|e| e.to_string())?;
-    if text.len() > bytes_max {
-        return Err(format!("larger than {bytes_max} bytes"));
-    }
-    Ok(text)
+    String::from_utf8(bytes)
+        .map_err(|e| format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
 }
 
 /// The documents of a text. The error is a clause with line and column.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use super::webhook::{Mistake, inject_config};
 use crate::domain::agent_config::Environment;
 use crate::domain::inject::InjectConfig;
 use crate::run::inject::{Options, run};
@@ -46,7 +47,13 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
         }
     };
     let files = if words.file.is_empty() { vec!["-".to_owned()] } else { words.file };
-    let config = settings(words.vault_address, words.agent_image, env);
+    let config = match settings(words.vault_address, words.agent_image, env) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| super::complain(&format!("{mistake}\n")));
+            return ExitCode::from(super::EXIT_USAGE);
+        }
+    };
     let options = Options { config, explain: words.explain, files, namespace: words.namespace };
     let report = run(&options);
     super::complain(&report.complaints);
@@ -54,15 +61,14 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     if report.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The webhook's settings: an option beats the environment, which beats the default.
-fn settings(address: Option<String>, image: Option<String>, env: &Environment) -> InjectConfig {
-    let mut config = InjectConfig::default();
-    let from_env = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-    if let Some(address) = address.or_else(|| from_env("AGENT_INJECT_VAULT_ADDR")) {
-        config.address = address;
-    }
-    if let Some(image) = image.or_else(|| from_env("AGENT_INJECT_VAULT_IMAGE")) {
-        config.image = image;
-    }
-    config
+/// The webhook's settings: its own environment, and options over it.
+fn settings(
+    address: Option<String>,
+    image: Option<String>,
+    env: &Environment,
+) -> Result<InjectConfig, Vec<Mistake>> {
+    let mut config = inject_config(env)?;
+    config.address = address.unwrap_or(config.address);
+    config.image = image.unwrap_or(config.image);
+    Ok(config)
 }

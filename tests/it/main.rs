@@ -10,6 +10,10 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod fake_vault;
 mod inject;
 mod inject_offline;
 mod layers;
+mod program;
+mod support;
+mod webhook;
