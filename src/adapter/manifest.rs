@@ -13,22 +13,22 @@ pub(crate) enum Form {
     Yaml,
 }
 
-/// Reads a file, or standard input for `-`. The error is a clause.
+/// Reads a file, or standard input for `-`. The error names it.
 pub(crate) fn read(name: &str, bytes_max: usize) -> Result<String, String> {
     let bytes = if name == "-" {
         let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
         let mut bytes = Vec::new();
         let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
-        read.map_err(|e| e.to_string())?;
+        read.map_err(|e| format!("-: {e}"))?;
         if bytes.len() > bytes_max {
-            return Err(format!("larger than {bytes_max} bytes"));
+            return Err(format!("-: larger than {bytes_max} bytes"));
         }
         bytes
     } else {
         files::read_bounded(Path::new(name), bytes_max).map_err(|e| e.to_string())?
     };
     String::from_utf8(bytes)
-        .map_err(|e| format!("not UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+        .map_err(|e| format!("{name}: not UTF-8 after byte {}", e.utf8_error().valid_up_to()))
 }
 
 /// The documents of a text. The error is a clause with line and column.

@@ -34,14 +34,15 @@ pub(crate) fn run(options: &Options) -> Report {
     let mut form = Form::Json;
     let mut documents = Vec::new();
     for file in &options.files {
-        let read = manifest::read(file, FILE_BYTES_MAX).and_then(|text| manifest::parse(&text));
+        let read = manifest::read(file, FILE_BYTES_MAX)
+            .and_then(|text| manifest::parse(&text).map_err(|clause| format!("{file}: {clause}")));
         match read {
             Ok((own, found)) => {
                 // YAML holds JSON, not the other way round.
                 form = if own == Form::Yaml || options.files.len() > 1 { Form::Yaml } else { own };
                 documents.extend(found);
             }
-            Err(clause) => report.complain(&format!("{file}: {clause}")),
+            Err(clause) => report.complain(&clause),
         }
     }
     for document in &mut documents {

@@ -291,6 +291,28 @@ fn judge(vector: &Vector, config: &InjectConfig, native: bool) -> Vec<String> {
         let want = normalise(&vector.expect["pod"], original, native);
         let got = normalise(&patched(&vector.review, &answer), original, native);
         differences(&want, &got, "", &mut wrong);
+        if native {
+            wrong.extend(argv_faults(original, &patched(&vector.review, &answer)));
+        }
+    }
+    wrong
+}
+
+/// Injected native containers that start a shell or do not say what to run.
+fn argv_faults(original: &Value, pod: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (group, mode) in [("initContainers", "agent-init"), ("containers", "agent-sidecar")] {
+        let had = names(original, group);
+        for container in pod["spec"][group].as_array().into_iter().flatten() {
+            if had.iter().any(|name| container["name"] == name.as_str()) {
+                continue;
+            }
+            let words = [&container["command"], &container["args"]];
+            let mut words = words.iter().filter_map(|list| list.as_array()).flatten();
+            if !words.any(|word| word == mode) || container["command"][0] == "/bin/sh" {
+                wrong.push(format!("  argv of {}", container["name"]));
+            }
+        }
     }
     wrong
 }

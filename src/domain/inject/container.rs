@@ -41,7 +41,10 @@ pub(crate) fn container(
     }
     let mut unknown = Vec::new();
     match CONTAINER.conform(&doc, "", &mut unknown) {
-        Ok(doc) => {
+        Ok(mut doc) => {
+            if plan.flavor == Flavor::Native {
+                keep_mode(&mut doc, side);
+            }
             for path in unknown {
                 warnings.push(format!("{key}: no container has {path}, ignored"));
             }
@@ -52,6 +55,21 @@ pub(crate) fn container(
             text
         }
     }
+}
+
+/// Our image does nothing without a mode, so a patch that took all words away gets it back.
+fn keep_mode(doc: &mut Json, side: Side) {
+    if let Json::Object(members) = doc
+        && !members.contains_key("args")
+        && !members.contains_key("command")
+    {
+        let words = vec![Json::String(mode(side).to_owned())];
+        members.insert("args".to_owned(), Json::Array(words));
+    }
+}
+
+const fn mode(side: Side) -> &'static str {
+    if matches!(side, Side::Init) { "agent-init" } else { "agent-sidecar" }
 }
 
 /// The container as vault-k8s writes it, or without a shell for the native agent.
@@ -82,8 +100,7 @@ fn argv(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     let from_configmap = !plan.notes.text(Key::Configmap).is_empty();
     if plan.flavor == Flavor::Native {
         let config = from_configmap.then(|| format!("-config={file}"));
-        let mode = if init { "agent-init" } else { "agent-sidecar" };
-        out.strings("args", [mode].into_iter().chain(config.as_deref()));
+        out.strings("args", [mode(side)].into_iter().chain(config.as_deref()));
         return;
     }
     out.strings("command", ["/bin/sh", "-ec"]);
