@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Flavor;
 use super::agent_json;
-use super::annotations::{Key, Problems};
+use super::annotations::{Key, Notes, Problems};
 use super::json_patch::{self, Dialect};
 use super::json_text::JsonText;
 use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
@@ -81,7 +81,7 @@ fn written(plan: &Plan<'_>, side: Side, patched: bool) -> String {
         out.member("image", &plan.notes.text(Key::Image));
         argv(plan, side, out);
         out.key("env").array(|out| env(plan, side, out));
-        out.key("resources").object(|out| resources(plan, out));
+        out.key("resources").raw(&plan.resources);
         out.key("volumeMounts").array(|out| mounts(plan, side, out));
         // Patches written for vault-k8s add to a lifecycle that is there.
         if side == Side::Sidecar && (!native || patched) {
@@ -126,55 +126,79 @@ fn env(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
             });
         });
     }
-    let mut variable = |name: &str, value: &str| {
-        if !value.is_empty() {
-            out.object(|out| {
-                out.member("name", name);
-                out.member("value", value);
-            });
+    let variables = |out: &mut JsonText, pairs: &[(&str, Key)]| {
+        for (name, key) in pairs {
+            variable(out, name, &notes.text(*key));
         }
     };
-    let of = |key: Key| notes.text(key);
-    variable("GOMAXPROCS", &of(Key::GoMaxProcs));
-    variable("VAULT_CLIENT_TIMEOUT", &of(Key::ClientTimeout));
-    variable("VAULT_MAX_RETRIES", &of(Key::ClientMaxRetries));
-    variable("VAULT_LOG_LEVEL", &of(Key::LogLevel));
-    variable("VAULT_LOG_FORMAT", &of(Key::LogFormat));
-    variable("HTTPS_PROXY", &of(Key::ProxyAddress));
-    if of(Key::Configmap).is_empty() {
-        variable("VAULT_CONFIG", &STANDARD.encode(agent_json::document(plan, side)));
+    variables(
+        out,
+        &[
+            ("GOMAXPROCS", Key::GoMaxProcs),
+            ("VAULT_CLIENT_TIMEOUT", Key::ClientTimeout),
+            ("VAULT_MAX_RETRIES", Key::ClientMaxRetries),
+            ("VAULT_LOG_LEVEL", Key::LogLevel),
+            ("VAULT_LOG_FORMAT", Key::LogFormat),
+            ("HTTPS_PROXY", Key::ProxyAddress),
+        ],
+    );
+    if notes.text(Key::Configmap).is_empty() {
+        out.object(|out| {
+            out.member("name", "VAULT_CONFIG");
+            out.plain_member("value", &STANDARD.encode(agent_json::document(plan, side)));
+        });
     } else {
-        variable("VAULT_ADDR", &of(Key::Service));
-        variable("VAULT_CACERT", &of(Key::CaCert));
-        variable("VAULT_CAPATH", &of(Key::CaPath));
-        variable("VAULT_CLIENT_CERT", &of(Key::ClientCert));
-        variable("VAULT_CLIENT_KEY", &of(Key::ClientKey));
+        variables(
+            out,
+            &[
+                ("VAULT_ADDR", Key::Service),
+                ("VAULT_CACERT", Key::CaCert),
+                ("VAULT_CAPATH", Key::CaPath),
+                ("VAULT_CLIENT_CERT", Key::ClientCert),
+                ("VAULT_CLIENT_KEY", Key::ClientKey),
+            ],
+        );
         let skip = notes.flag(Key::TlsSkipVerify);
-        variable("VAULT_SKIP_VERIFY", if skip { "true" } else { "false" });
-        variable("VAULT_TLS_SERVER_NAME", &of(Key::TlsServerName));
+        variable(out, "VAULT_SKIP_VERIFY", if skip { "true" } else { "false" });
+        variable(out, "VAULT_TLS_SERVER_NAME", &notes.text(Key::TlsServerName));
     }
-    variable("VAULT_CACERT_BYTES", plan.ca_cert_bytes);
+    variable(out, "VAULT_CACERT_BYTES", plan.ca_cert_bytes);
     for (_, entry) in &plan.aws_env {
         out.raw(entry);
     }
 }
 
-fn resources(plan: &Plan<'_>, out: &mut JsonText) {
-    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
-    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
-    for (name, keys) in [("limits", limits), ("requests", requests)] {
-        let values = keys.map(|key| quantity::canonical(&plan.notes.text(key)).ok());
-        if values.iter().all(Option::is_none) {
-            continue;
-        }
-        out.key(name).object(|out| {
-            for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
-                if let Some(value) = value {
-                    out.member(name, value);
-                }
-            }
+/// A variable, unless its value is empty.
+fn variable(out: &mut JsonText, name: &str, value: &str) {
+    if !value.is_empty() {
+        out.object(|out| {
+            out.member("name", name);
+            out.member("value", value);
         });
     }
+}
+
+/// `resources`, the same in both containers.
+pub(crate) fn resources(notes: &Notes<'_>) -> String {
+    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
+    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
+    let mut out = JsonText::default();
+    out.object(|out| {
+        for (name, keys) in [("limits", limits), ("requests", requests)] {
+            let values = keys.map(|key| quantity::canonical(&notes.text(key)).ok());
+            if values.iter().all(Option::is_none) {
+                continue;
+            }
+            out.key(name).object(|out| {
+                for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
+                    if let Some(value) = value {
+                        out.member(name, value);
+                    }
+                }
+            });
+        }
+    });
+    out.into_text()
 }
 
 /// Volume, path and whether read-only, in the order of the original; nothing twice.

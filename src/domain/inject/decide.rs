@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 
 use super::annotations::{Key, Notes, Problems, Shown, bounded, parse_bool};
 use super::container::container;
@@ -52,31 +53,53 @@ const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
 
 /// Decides about one AdmissionReview. Total: nonsense gets an answer or a [`ReviewError`], never a panic.
 pub fn answer(body: &[u8], config: &InjectConfig) -> Result<Answer, ReviewError> {
-    let review = Review::parse(body)?;
-    let request = &review.request;
-    let outcome = match request.object {
-        _ if !request.creates_a_pod() => {
+    // Nearly always the object is a pod: one pass over the body. Else a second look tells what it is.
+    if let Ok(review) = Review::<'_, Pod<'_>>::parse(body) {
+        let object = || Some(Review::<'_, &RawValue>::parse(body).ok()?.request.object?.get());
+        let namespace = &review.request.namespace;
+        let outcome = about_request(&review, |pod| about_object(pod, &object, namespace, config));
+        return Ok(respond(&review, outcome));
+    }
+    let review: Review<'_, &RawValue> = Review::parse(body)?;
+    let namespace = &review.request.namespace;
+    let outcome = about_request(&review, |object| decide(object.get(), namespace, config));
+    Ok(respond(&review, outcome))
+}
+
+fn about_request<O>(review: &Review<'_, O>, decide: impl FnOnce(&O) -> Outcome) -> Outcome {
+    match &review.request.object {
+        _ if !review.request.creates_a_pod() => {
             Outcome::new(Verdict::Skip, "not-a-new-pod", "not the creation of a pod")
         }
         None => Outcome::new(Verdict::Skip, "not-a-new-pod", "the request has no object"),
-        Some(object) => decide(object.get(), &request.namespace, config),
-    };
-    Ok(respond(&review, outcome))
+        Some(object) => decide(object),
+    }
 }
 
 /// Decides about the text of one object, which is about to be created in `namespace`.
 pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
-    let pod: Pod<'_> = match serde_json::from_str(object) {
-        Ok(pod) => pod,
-        Err(_) => return undecodable(object),
-    };
+    match serde_json::from_str(object) {
+        Ok(pod) => about_object(&pod, &|| Some(object), namespace, config),
+        Err(_) => undecodable(object),
+    }
+}
+
+/// The text of the object, for the rare annotations that copy out of it.
+pub(crate) type ObjectText<'f, 'a> = &'f dyn Fn() -> Option<&'a str>;
+
+fn about_object(
+    pod: &Pod<'_>,
+    object: ObjectText<'_, '_>,
+    namespace: &str,
+    config: &InjectConfig,
+) -> Outcome {
     if !pod.kind.is_empty() && &*pod.kind != "Pod" {
         return Outcome::new(Verdict::Skip, "not-a-new-pod", "not a pod");
     }
     let nothing = Metadata::default();
     let metadata = pod.metadata.as_ref().unwrap_or(&nothing);
     let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
-    let mut outcome = about_pod(&pod, metadata, object, namespace, config);
+    let mut outcome = about_pod(pod, metadata, object, namespace, config);
     outcome.name = name.to_string();
     outcome
 }
@@ -84,7 +107,7 @@ pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
 fn about_pod(
     pod: &Pod<'_>,
     metadata: &Metadata<'_>,
-    object: &str,
+    object: ObjectText<'_, '_>,
     namespace: &str,
     config: &InjectConfig,
 ) -> Outcome {
@@ -154,7 +177,7 @@ fn settled(pod: &Pod<'_>, notes: &Notes<'_>, warnings: &mut Vec<String>) -> Opti
 fn inject(
     pod: &Pod<'_>,
     spec: &Spec<'_>,
-    object: &str,
+    object: ObjectText<'_, '_>,
     notes: Notes<'_>,
     config: &InjectConfig,
     mut problems: Problems,
@@ -199,7 +222,7 @@ fn undecodable(object: &str) -> Outcome {
     Outcome::new(Verdict::Deny, "not-decodable", message)
 }
 
-fn respond(review: &Review<'_>, mut outcome: Outcome) -> Answer {
+fn respond<O>(review: &Review<'_, O>, mut outcome: Outcome) -> Answer {
     if outcome.warnings.len() > LISTED_MAX {
         outcome.warnings.truncate(LISTED_MAX);
         outcome.warnings.push("and more".into());
@@ -235,7 +258,7 @@ fn response(uid: &Text<'_>, outcome: &Outcome, out: &mut JsonText) {
         });
     }
     if !outcome.patch.is_empty() {
-        out.member("patch", &STANDARD.encode(&outcome.patch));
+        out.plain_member("patch", &STANDARD.encode(&outcome.patch));
         out.member("patchType", "JSONPatch");
     }
     let decision = match outcome.verdict {

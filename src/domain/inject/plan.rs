@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::annotations::{Key, Notes, Problems, Shown};
+use super::decide::ObjectText;
 use super::review::{Pod, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
@@ -36,6 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) flavor: Flavor,
     pub(crate) init: bool,
     pub(crate) notes: Notes<'a>,
+    /// `resources` of both agents, as JSON.
+    pub(crate) resources: String,
     pub(crate) secrets: Secrets<'a>,
     pub(crate) share_process_namespace: Option<bool>,
     pub(crate) sidecar: bool,
@@ -67,11 +70,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Decides everything; mistakes and doubts are noted. `object` is the pod's own text.
-    pub(crate) fn make(
+    /// Decides everything; mistakes and doubts are noted. `object` gives the pod's own text.
+    pub(crate) fn make<'o: 'a>(
         pod: &'a Pod<'a>,
         spec: &'a Spec<'a>,
-        object: &'a str,
+        object: ObjectText<'_, 'o>,
         notes: Notes<'a>,
         config: &'a InjectConfig,
         problems: &mut Problems,
@@ -82,7 +85,7 @@ impl<'a> Plan<'a> {
         let aws = &*notes.text(Key::AuthType) == "aws";
         let copied = notes.given(Key::CopyMounts).filter(|name| !name.is_empty());
         let verbatim: Verbatim<'a> = if aws || copied.is_some() {
-            serde_json::from_str(object).unwrap_or_default()
+            object().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
         } else {
             Verbatim::default()
         };
@@ -105,6 +108,7 @@ impl<'a> Plan<'a> {
             copied_mounts: copied.map_or_else(Vec::new, |name| copied_mounts(&verbatim, name)),
             flavor: notes.flavor(),
             init,
+            resources: super::container::resources(&notes),
             secrets,
             share_process_namespace: share(spec, &notes, problems),
             sidecar,
