@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::annotations::{Key, Notes, Problems, Shown, bounded, parse_bool};
+use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown, bounded, parse_bool};
 use super::container::container;
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
@@ -46,8 +46,8 @@ impl Outcome {
     }
 }
 
-/// Problems and warnings that one answer names; the rest is counted.
-const LISTED_MAX: usize = 20;
+/// Bytes of an object whose mistakes are looked for: API servers take 1.5 MiB.
+const EXPLAINED_BYTES_MAX: usize = 1 << 21;
 /// Where nothing is injected: the cluster itself would depend on Vault.
 const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
 
@@ -191,8 +191,9 @@ fn inject(
     };
     let init = build(plan.init, Side::Init);
     let sidecar = build(plan.sidecar, Side::Sidecar);
-    if !problems.0.is_empty() {
-        let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", listed(&problems.0));
+    if let Some(sentence) = problems.sentence() {
+        let message = format!("cannot inject: {sentence}");
+        let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);
         return Outcome { warnings, ..outcome };
     }
     let patch = patch::operations(&plan, init.as_deref(), sidecar.as_deref());
@@ -206,18 +207,14 @@ fn inject(
     Outcome { injection_type, patch, warnings, ..outcome }
 }
 
-fn listed(problems: &[String]) -> String {
-    let shown: Vec<&str> = problems.iter().take(LISTED_MAX).map(String::as_str).collect();
-    let more = problems.len().saturating_sub(LISTED_MAX);
-    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("cannot inject: {}{rest}", shown.join("; "))
-}
-
 /// Says where an object is not what the API defines, without quoting it.
 fn undecodable(object: &str) -> Outcome {
-    let place = Json::parse(object.as_bytes()).map_err(|e| e.to_string());
+    let text = if object.len() > EXPLAINED_BYTES_MAX { "null" } else { object };
+    let place = Json::parse(text.as_bytes()).map_err(|e| e.to_string());
     let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
-    let clause = place.err().unwrap_or_else(|| "a member stands twice or is null".into());
+    let clause = place
+        .err()
+        .unwrap_or_else(|| "something in it has the wrong type, stands twice or is null".into());
     let message = format!("the object is not a valid Pod: {clause}");
     Outcome::new(Verdict::Deny, "not-decodable", message)
 }

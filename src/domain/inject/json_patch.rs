@@ -43,8 +43,17 @@ impl std::error::Error for PatchError {}
 /// Bytes that all `copy` operations of a patch may make: each could double the document.
 const COPIED_MAX: usize = 1 << 20;
 
+/// Bytes of a patch. A pod's annotations hold 256 KiB; a patch of ours holds two agents.
+const PATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Operations of a patch. Each may move a whole array; one of ours has a few more than 20,000.
+const OPERATIONS_MAX: usize = 25_000;
+
 /// Reads a patch: an array of operations; `null` is an empty one. The error is a clause.
 pub fn parse(text: &str) -> Result<Vec<Operation>, String> {
+    if text.len() > PATCH_BYTES_MAX {
+        return Err(format!("longer than {PATCH_BYTES_MAX} bytes"));
+    }
     let json = Json::parse(text.as_bytes()).map_err(|e| e.to_string())?;
     let items = match &json {
         Json::Null => return Ok(Vec::new()),
@@ -53,6 +62,9 @@ pub fn parse(text: &str) -> Result<Vec<Operation>, String> {
             return Err("not a JSON array of operations".into());
         }
     };
+    if items.len() > OPERATIONS_MAX {
+        return Err(format!("more than {OPERATIONS_MAX} operations"));
+    }
     let operations = items.iter().enumerate().map(|(i, item)| {
         if item.as_object().is_none() {
             return Err(format!("operation {i} is not an object"));
