@@ -1,5 +1,6 @@
 //! Every bound of the program, each with its reason. Passed down as arguments.
 
+use crate::adapter::vault::ClientLimits;
 use std::time::Duration;
 
 use crate::adapter::server::Bounds;
@@ -59,6 +60,10 @@ pub(crate) const VAULT_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a file that we read: tokens, certificates, template sources, configurations.
 pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Of a client of Vault.
+pub(crate) const VAULT_CLIENT: ClientLimits =
+    ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
+
 /// One render. Real templates take thousands of steps and give a few KiB.
 pub(crate) const RENDER: Budget =
     Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
@@ -66,3 +71,7 @@ pub(crate) const RENDER: Budget =
 /// Passes over one template before it counts as one that never settles: each pass finds at least one
 /// secret that the pass before could not see.
 pub(crate) const RENDER_PASSES_MAX: usize = 100;
+
+/// Bytes of the state that one agent process leaves for the next: all readings of a pod, which must fit
+/// its memory volume.
+pub(crate) const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;

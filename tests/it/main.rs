@@ -10,6 +10,9 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod fake_vault;
+mod inject;
 mod layers;
+mod program;
 mod support;
 mod webhook;

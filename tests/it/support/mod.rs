@@ -1,3 +1,7 @@
-//! What several tests need.
+//! What the tests stand on: a Vault that misbehaves on demand, folders that vanish, the real program.
+
+pub(crate) mod fake_vault;
+pub(crate) mod program;
+pub(crate) mod temp_dir;
 
 pub(crate) mod https;
