@@ -1,1 +1,15 @@
 //! One file per outside thing. Adapters return errors; they do not log and do not decide.
+
+pub(crate) mod allocator;
+pub(crate) mod clock;
+pub(crate) mod entropy;
+pub(crate) mod files;
+pub(crate) mod http_client;
+pub(crate) mod net;
+pub(crate) mod process;
+pub(crate) mod resolver;
+pub(crate) mod server;
+pub(crate) mod signals;
+pub(crate) mod tls;
+pub(crate) mod tls_client;
+pub(crate) mod vault;

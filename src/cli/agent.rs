@@ -1,18 +1,322 @@
 //! Command line and environment of the modes `agent-init` and `agent-sidecar`.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use crate::domain::agent_config::Environment;
+use argh::FromArgs;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
-/// Which of the two agents this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// `agent-init`
-    UntilRendered,
-    /// `agent-sidecar`
-    UntilSignal,
+use crate::base::json::Json;
+use crate::domain::agent_config::{
+    self, AgentConfig, AuthKind, Environment, TemplateBody, TemplateConfig,
+};
+use crate::run::agent::{self, Life};
+use crate::run::config_files;
+use crate::telemetry::log::{Format, Level, Log};
+
+/// Fetch secrets from Vault or OpenBao and write them to files. Options are spelled as in Vault Agent,
+/// with one dash or two. Without -config the configuration is read from VAULT_CONFIG, in base64.
+#[derive(FromArgs)]
+struct Options {
+    /// a configuration in HCL or JSON, or a folder of them; may be given several times
+    #[argh(option)]
+    config: Vec<String>,
+    /// check the configuration, print what it comes to, and end
+    #[argh(switch)]
+    validate: bool,
+    /// end once every file is written
+    #[argh(switch)]
+    exit_after_auth: bool,
+    /// trace, debug, info, warn or error
+    #[argh(option)]
+    log_level: Option<String>,
+    /// standard or json
+    #[argh(option)]
+    log_format: Option<String>,
+    /// address of Vault
+    #[argh(option)]
+    address: Option<String>,
+    /// file of CA certificates
+    #[argh(option)]
+    ca_cert: Option<String>,
+    /// folder of CA certificates
+    #[argh(option)]
+    ca_path: Option<String>,
+    /// client certificate
+    #[argh(option)]
+    client_cert: Option<String>,
+    /// key of the client certificate
+    #[argh(option)]
+    client_key: Option<String>,
+    /// believe any server
+    #[argh(switch)]
+    tls_skip_verify: bool,
+    /// name that the server's certificate must have
+    #[argh(option)]
+    tls_server_name: Option<String>,
+    /// namespace of Vault
+    #[argh(option)]
+    namespace: Option<String>,
 }
 
-pub(crate) fn main(_life: Life, _words: &[String], _env: &Environment) -> ExitCode {
-    ExitCode::from(super::EXIT_USAGE)
+/// What `=true` and `=false` may stand behind.
+const SWITCHES: &[&str] = &["exit-after-auth", "tls-skip-verify", "validate"];
+
+pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode {
+    let mode = match life {
+        Life::UntilRendered => "agent-init",
+        Life::UntilSignal => "agent-sidecar",
+    };
+    let words = with_two_dashes(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = match Options::from_args(&["vault-injector", mode], &words) {
+        Ok(options) => options,
+        Err(early) if early.status.is_ok() => {
+            super::say(&early.output);
+            return ExitCode::SUCCESS;
+        }
+        Err(early) => {
+            super::complain(&format!("{}\n", early.output.trim_end()));
+            return ExitCode::from(super::EXIT_USAGE);
+        }
+    };
+    match configure(&options, env) {
+        Ok((config, _log)) if options.validate => {
+            super::say(&summary(&config));
+            ExitCode::SUCCESS
+        }
+        Ok((config, log)) => agent::run(life, &config, env, log),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                super::complain(&format!("{mode}: {mistake}\n"));
+            }
+            ExitCode::from(super::EXIT_USAGE)
+        }
+    }
+}
+
+/// The checked configuration and the log it asks for, or every mistake in it.
+fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log), Vec<String>> {
+    let document = document(options, env)?;
+    let log = log(options, env, &document);
+    let decoded = agent_config::decode(&document, &with_flags(options, env));
+    match (decoded, log) {
+        (Ok(mut config), Ok(log)) => {
+            config.exit_after_auth |= options.exit_after_auth;
+            Ok((config, log))
+        }
+        (decoded, log) => {
+            let mut mistakes = log.err().unwrap_or_default();
+            let of_config = decoded.err().unwrap_or_default();
+            mistakes.extend(of_config.iter().map(ToString::to_string));
+            Err(mistakes)
+        }
+    }
+}
+
+fn document(options: &Options, env: &Environment) -> Result<Json, Vec<String>> {
+    if options.config.is_empty() {
+        let text =
+            env.get("VAULT_CONFIG").filter(|text| !text.trim().is_empty()).ok_or_else(|| {
+                vec![
+                    "no configuration: want -config=PATH, or VAULT_CONFIG with base64 of it"
+                        .to_owned(),
+                ]
+            })?;
+        let bytes = BASE64_STANDARD
+            .decode(text.split_ascii_whitespace().collect::<String>())
+            .map_err(|e| vec![format!("VAULT_CONFIG: not base64: {e}")])?;
+        return config_files::parse(&bytes).map_err(|e| vec![format!("VAULT_CONFIG: {e}")]);
+    }
+    let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
+    for path in &options.config {
+        match config_files::load(path) {
+            Ok(found) => documents.extend(found),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if mistakes.is_empty() { Ok(agent_config::merge(documents)) } else { Err(mistakes) }
+}
+
+/// Level and format: flag over environment over document.
+fn log(options: &Options, env: &Environment, document: &Json) -> Result<Log, Vec<String>> {
+    let pick = |flag: &Option<String>, variable: &str, key: &str| {
+        let of_document = || document.get(key).and_then(Json::as_str).map(str::to_owned);
+        let chosen = flag.clone().or_else(|| env.get(variable).cloned()).or_else(of_document);
+        chosen.unwrap_or_default()
+    };
+    let mut mistakes = Vec::new();
+    let level = pick(&options.log_level, "VAULT_LOG_LEVEL", "log_level");
+    let level = Level::parse(&level).unwrap_or_else(|| {
+        mistakes.push(format!("log level \"{level}\": want trace, debug, info, warn or error"));
+        Level::Info
+    });
+    let format = pick(&options.log_format, "VAULT_LOG_FORMAT", "log_format");
+    let format = match format.trim().to_ascii_lowercase().as_str() {
+        "" | "standard" => Format::Standard,
+        "json" => Format::Json,
+        _ => {
+            mistakes.push(format!("log format \"{format}\": want standard or json"));
+            Format::Standard
+        }
+    };
+    if mistakes.is_empty() { Ok(Log::new(level, format, "agent")) } else { Err(mistakes) }
+}
+
+/// The environment with the flags in the place of the variables that they go before.
+fn with_flags(options: &Options, env: &Environment) -> Environment {
+    let mut env = env.clone();
+    let flags = [
+        ("BAO_ADDR", &options.address),
+        ("BAO_CACERT", &options.ca_cert),
+        ("BAO_CAPATH", &options.ca_path),
+        ("BAO_CLIENT_CERT", &options.client_cert),
+        ("BAO_CLIENT_KEY", &options.client_key),
+        ("BAO_NAMESPACE", &options.namespace),
+        ("BAO_TLS_SERVER_NAME", &options.tls_server_name),
+    ];
+    for (name, value) in flags {
+        env.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
+    }
+    if options.tls_skip_verify {
+        env.insert("BAO_SKIP_VERIFY".to_owned(), "true".to_owned());
+    }
+    env
+}
+
+/// Go's way of writing options as ours: `-name=value` becomes `--name value`.
+fn with_two_dashes(words: &[String]) -> Vec<String> {
+    let mut out = Vec::with_capacity(words.len());
+    for word in words {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            out.push(word.clone());
+            continue;
+        };
+        match name.split_once('=') {
+            Some((name, "true" | "1")) if SWITCHES.contains(&name) => out.push(format!("--{name}")),
+            Some((name, "false" | "0")) if SWITCHES.contains(&name) => {}
+            Some((name, value)) => out.extend([format!("--{name}"), value.to_owned()]),
+            None if name == "h" => out.push("--help".to_owned()),
+            None => out.push(format!("--{name}")),
+        }
+    }
+    out
+}
+
+/// What a configuration comes to, without the texts of its templates.
+fn summary(config: &AgentConfig) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "{name:<9} {value}");
+    };
+    line("address", config.vault.address.clone());
+    if let Some(namespace) = &config.method.namespace {
+        line("namespace", namespace.clone());
+    }
+    line("login", format!("{} at {}", login(&config.method.kind), config.method.mount_path));
+    for sink in &config.sinks {
+        line("token", format!("{} (mode {:04o})", sink.path, sink.mode));
+    }
+    for template in &config.templates {
+        line("file", file(template));
+    }
+    if !config.ignored.is_empty() {
+        line("ignored", config.ignored.join(", "));
+    }
+    text
+}
+
+fn login(kind: &AuthKind) -> String {
+    match kind {
+        AuthKind::Approle { role_id_file_path, .. } => format!("approle with {role_id_file_path}"),
+        AuthKind::Jwt { role, path, .. } => format!("jwt as {role} with {path}"),
+        AuthKind::Kubernetes { role, token_path } => {
+            format!("kubernetes as {role} with {token_path}")
+        }
+        AuthKind::TokenFile { token_file_path } => format!("the token in {token_file_path}"),
+    }
+}
+
+fn file(template: &TemplateConfig) -> String {
+    let body = match &template.body {
+        TemplateBody::Format { secret, format } => format!("{format} of {secret}"),
+        TemplateBody::Go { contents, .. } => format!("template of {} bytes", contents.len()),
+        TemplateBody::GoFile { source, .. } => format!("template {source}"),
+        TemplateBody::Tiny { secret, .. } => format!("tinytemplate of {secret}"),
+    };
+    let mode = template.perms.map(|mode| format!(", mode {mode:04o}")).unwrap_or_default();
+    let command = if template.command.is_some() { ", with command" } else { "" };
+    format!("{} ({body}{mode}{command})", template.destination)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> Options {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        let words = with_two_dashes(&words);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Options::from_args(&["vault-injector", "agent-init"], &words).unwrap()
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+
+    const DOCUMENT: &str = r#"{"auto_auth":{"method":{"type":"kubernetes","config":{"role":"app"}},
+        "sink":{"type":"file","config":{"path":"/t"}}},"vault":{"address":"http://file"},
+        "template":{"contents":"hunter2","destination":"/out","perms":"0400"}}"#;
+
+    #[test]
+    fn options_are_written_as_in_vault_agent() {
+        let parsed = options(&[
+            "-config=/a.hcl",
+            "--config",
+            "/b",
+            "-exit-after-auth",
+            "-tls-skip-verify=false",
+            "-address=http://x?a=b",
+        ]);
+        assert_eq!(parsed.config, ["/a.hcl", "/b"]);
+        assert!(parsed.exit_after_auth && !parsed.tls_skip_verify);
+        assert_eq!(parsed.address.as_deref(), Some("http://x?a=b"));
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_and_that_the_document() {
+        let vars = env(&[
+            ("VAULT_CONFIG", &BASE64_STANDARD.encode(DOCUMENT)),
+            ("VAULT_ADDR", "http://env"),
+        ]);
+        let (config, _) = configure(&options(&["-address=http://flag"]), &vars).unwrap();
+        assert_eq!(config.vault.address, "http://flag");
+        let (config, _) = configure(&options(&[]), &vars).unwrap();
+        assert_eq!(config.vault.address, "http://env");
+    }
+
+    #[test]
+    fn mistakes_come_together() {
+        let wrong = DOCUMENT.replace("0400", "rwx").replace("/out", "");
+        let vars =
+            env(&[("VAULT_CONFIG", &BASE64_STANDARD.encode(wrong)), ("VAULT_LOG_LEVEL", "loud")]);
+        let mistakes = configure(&options(&["-log-format=xml"]), &vars).err().unwrap();
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+        let none = configure(&options(&[]), &Environment::new()).err().unwrap();
+        assert!(none.first().unwrap().contains("VAULT_CONFIG"), "{none:?}");
+        let garbage = configure(&options(&[]), &env(&[("VAULT_CONFIG", "?")])).err().unwrap();
+        assert!(garbage.first().unwrap().contains("base64"), "{garbage:?}");
+    }
+
+    #[test]
+    fn the_summary_shows_no_template() {
+        let vars = env(&[("VAULT_CONFIG", &BASE64_STANDARD.encode(DOCUMENT))]);
+        let (config, _) = configure(&options(&[]), &vars).unwrap();
+        let text = summary(&config);
+        assert!(text.contains("/out (template of 7 bytes, mode 0400)"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }

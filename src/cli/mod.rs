@@ -8,6 +8,8 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use crate::run::agent::Life;
+
 /// Wrong command line or configuration: a restart will not help.
 pub(crate) const EXIT_USAGE: u8 = 2;
 
@@ -29,6 +31,7 @@ Every mode explains itself with --help.
 /// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
 /// 2 wrong command line or configuration (a restart will not).
 pub fn main() -> ExitCode {
+    crate::run::prepare();
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let env = environment();
@@ -37,8 +40,8 @@ pub fn main() -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     };
     match mode.as_str() {
-        "agent-init" => agent::main(agent::Life::UntilRendered, rest, &env),
-        "agent-sidecar" => agent::main(agent::Life::UntilSignal, rest, &env),
+        "agent-init" => agent::main(Life::UntilRendered, rest, &env),
+        "agent-sidecar" => agent::main(Life::UntilSignal, rest, &env),
         "inject" => inject::main(rest, &env),
         "render" => render::main(rest, &env),
         "webhook" | "agent-inject" => webhook::main(rest, &env),

@@ -1,9 +1,516 @@
-//! Command line of the mode `webhook`.
+//! Command line of the mode `webhook`: one table of flags and environment variables, and its reader.
+//!
+//! The environment beats a flag, a flag beats the default. An empty variable counts as unset.
 
+use std::fmt;
 use std::process::ExitCode;
 
-use crate::domain::agent_config::Environment;
+use base64::Engine as _;
 
-pub(crate) fn main(_words: &[String], _env: &Environment) -> ExitCode {
-    ExitCode::from(super::EXIT_USAGE)
+use crate::base::go_duration;
+use crate::base::report::OneLine;
+use crate::domain::agent_config::Environment;
+use crate::domain::inject::{AgentChoice, InjectConfig};
+use crate::run;
+use crate::run::webhook::{Certificate, Config};
+use crate::telemetry::log::{Format, Level, Log};
+
+/// Something wrong with one option, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The flag or variable as the user wrote it.
+    option: String,
+    /// Its value, if there is one.
+    value: Option<String>,
+    /// What is wrong, one clause.
+    message: String,
 }
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(value) = &self.value else {
+            return write!(f, "{}: {}", self.option, self.message);
+        };
+        let shown: String = value.chars().take(VALUE_CHARS_SHOWN).collect();
+        let dots = if shown.len() < value.len() { "…" } else { "" };
+        write!(f, "{}={shown:?}{dots}: {}", self.option, self.message)
+    }
+}
+
+/// Enough of a value to recognise it; certificates have thousands of characters.
+const VALUE_CHARS_SHOWN: usize = 80;
+
+pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
+    let settings = match Settings::read(words, env) {
+        Ok(Parsed::Help) => {
+            super::say(&help());
+            return ExitCode::SUCCESS;
+        }
+        Ok(Parsed::Settings(settings)) => *settings,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                super::complain(&format!("{mistake}\n"));
+            }
+            super::complain("see vault-injector webhook --help\n");
+            return ExitCode::from(super::EXIT_USAGE);
+        }
+    };
+    let log = Log::new(settings.log_level, settings.log_format, "handler");
+    for notice in notices(&settings, env) {
+        log.warn(notice.message, &[("option", &notice.option)]);
+    }
+    match run::webhook::run(settings.into_config(), log) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.error("webhook ended", &[("error", &OneLine(&error))]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The webhook's decision defaults as the environment sets them, for a caller that serves nothing.
+/// No address is asked for: a pod may name its own.
+#[cfg_attr(not(test), expect(dead_code, reason = "the offline mode starts here"))]
+pub(crate) fn inject_config(env: &Environment) -> Result<InjectConfig, Vec<Mistake>> {
+    let mut settings = Settings::default();
+    let mistakes = settings.apply_environment(env);
+    if mistakes.is_empty() { Ok(settings.inject) } else { Err(mistakes) }
+}
+
+/// What the options say, before it is known whether they fit together.
+#[derive(Clone, Debug, PartialEq)]
+struct Settings {
+    inject: InjectConfig,
+    listen: String,
+    log_format: Format,
+    log_level: Level,
+    telemetry_path: String,
+    tls_auto: String,
+    tls_auto_hosts: String,
+    tls_ca_cert_file: String,
+    tls_cert_file: String,
+    tls_cipher_suites: String,
+    tls_key_file: String,
+    tls_min_version: MinVersion,
+    use_leader_elector: bool,
+}
+
+/// The lowest TLS version that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MinVersion {
+    /// TLS 1.0 or 1.1, which are served as 1.2.
+    Older,
+    /// TLS 1.2
+    Tls12,
+    /// TLS 1.3
+    Tls13,
+}
+
+enum Parsed {
+    Help,
+    Settings(Box<Settings>),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            inject: InjectConfig::default(),
+            listen: ":8080".into(),
+            log_format: Format::Standard,
+            log_level: Level::Info,
+            telemetry_path: String::new(),
+            tls_auto: String::new(),
+            tls_auto_hosts: String::new(),
+            tls_ca_cert_file: String::new(),
+            tls_cert_file: String::new(),
+            tls_cipher_suites: String::new(),
+            tls_key_file: String::new(),
+            tls_min_version: MinVersion::Tls12,
+            use_leader_elector: false,
+        }
+    }
+}
+
+impl Settings {
+    fn read(words: &[String], env: &Environment) -> Result<Parsed, Vec<Mistake>> {
+        let mut settings = Self::default();
+        let Some(mut mistakes) = settings.apply_words(words) else { return Ok(Parsed::Help) };
+        mistakes.extend(settings.apply_environment(env));
+        mistakes.extend(settings.contradictions());
+        if mistakes.is_empty() { Ok(Parsed::Settings(Box::new(settings))) } else { Err(mistakes) }
+    }
+
+    /// Go's flag syntax: one or two dashes, `-f=v` or `-f v`, of a boolean only `-f` or `-f=v`. The first
+    /// word that is no flag ends it, and what follows is ignored: the official chart passes `2>&1`.
+    /// `None` when help is asked for.
+    fn apply_words(&mut self, words: &[String]) -> Option<Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let Some(flag) = word.strip_prefix('-').map(|w| w.strip_prefix('-').unwrap_or(w))
+            else {
+                break;
+            };
+            if flag.is_empty() {
+                break;
+            }
+            let (name, mut value) = match flag.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (flag, None),
+            };
+            if matches!(name, "h" | "help") {
+                return None;
+            }
+            let option = format!("-{name}");
+            let Some(row) = TABLE.iter().find(|row| row.flag == name && !name.is_empty()) else {
+                mistakes.push(Mistake { option, value: None, message: "unknown flag".into() });
+                continue;
+            };
+            if value.is_none() {
+                value = match row.field {
+                    Field::Switch(_) => Some("true"),
+                    _ => words.next().map(String::as_str),
+                };
+            }
+            match value {
+                Some(value) => mistakes.extend(self.apply(row, option, value)),
+                None => {
+                    mistakes.push(Mistake { option, value: None, message: "needs a value".into() });
+                }
+            }
+        }
+        Some(mistakes)
+    }
+
+    fn apply_environment(&mut self, env: &Environment) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for row in TABLE {
+            let name = row.variable();
+            if let Some(value) = env.get(&name).filter(|value| !value.is_empty()) {
+                mistakes.extend(self.apply(row, name, value));
+            }
+        }
+        mistakes
+    }
+
+    fn apply(&mut self, row: &Row, option: String, value: &str) -> Option<Mistake> {
+        let message = row.field.set(self, value).err()?;
+        Some(Mistake { option, value: Some(value.to_owned()), message })
+    }
+
+    /// What no single option shows.
+    fn contradictions(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let mut lack = |option: &str, message: &str| {
+            mistakes.push(Mistake { option: option.into(), value: None, message: message.into() });
+        };
+        if self.inject.address.is_empty() {
+            lack("AGENT_INJECT_VAULT_ADDR", "no Vault address configured, want https://HOST:PORT");
+        }
+        match (self.tls_cert_file.is_empty(), self.tls_key_file.is_empty()) {
+            (false, true) => {
+                lack("AGENT_INJECT_TLS_KEY_FILE", "a certificate file needs its key file")
+            }
+            (true, false) => {
+                lack("AGENT_INJECT_TLS_CERT_FILE", "a key file needs its certificate file")
+            }
+            (true, true) | (false, false) => {}
+        }
+        mistakes
+    }
+
+    fn into_config(self) -> Config {
+        let certificate = if self.tls_cert_file.is_empty() {
+            Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
+        } else {
+            Certificate::Files { certificate: self.tls_cert_file, key: self.tls_key_file }
+        };
+        Config {
+            certificate,
+            cipher_suites: list(&self.tls_cipher_suites),
+            inject: self.inject,
+            listen: self.listen,
+            telemetry_path: self.telemetry_path,
+            tls13_only: self.tls_min_version == MinVersion::Tls13,
+        }
+    }
+}
+
+/// The items of a comma list, trimmed, empty ones left out.
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
+}
+
+/// Something the operator should know though it stops nothing.
+struct Notice {
+    option: String,
+    message: &'static str,
+}
+
+/// Options that are understood but not acted on, and variables that look like options and are none.
+fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
+    const UNUSED: &str = "option has no effect yet";
+    let mut notices = Vec::new();
+    let mut tell = |option: &str, message| {
+        notices.push(Notice { option: option.to_owned(), message });
+    };
+    if !settings.tls_auto.is_empty() {
+        tell("AGENT_INJECT_TLS_AUTO", UNUSED);
+    }
+    if !settings.tls_ca_cert_file.is_empty() {
+        tell("AGENT_INJECT_TLS_CA_CERT_FILE", UNUSED);
+    }
+    if settings.use_leader_elector {
+        tell("AGENT_INJECT_USE_LEADER_ELECTOR", UNUSED);
+    }
+    if settings.tls_min_version == MinVersion::Older {
+        tell("AGENT_INJECT_TLS_MIN_VERSION", "TLS 1.0 and 1.1 are not offered, 1.2 is the lowest");
+    }
+    let known = |name: &str| TABLE.iter().any(|row| row.variable() == name);
+    for name in env.keys().filter(|name| name.starts_with(PREFIX) && !known(name)) {
+        tell(name, "unknown variable ignored");
+    }
+    for row in TABLE.iter().filter(|row| row.variable.starts_with("TLS_")) {
+        let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+        if is_set(row.variable) && !is_set(&row.variable()) {
+            tell(row.variable, "variable without the prefix AGENT_INJECT_ ignored");
+        }
+    }
+    notices
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "usage: vault-injector webhook [-FLAG=VALUE | -FLAG VALUE | -SWITCH]...\n\n\
+         Serves /mutate, /health/ready, /health/live and, when asked to, metrics, over HTTPS.\n\
+         Each option has a flag and a variable; the variable beats the flag.\n\n",
+    );
+    for row in TABLE {
+        let flag = if row.flag.is_empty() { String::new() } else { format!("-{}, ", row.flag) };
+        let default = if row.default.is_empty() {
+            String::new()
+        } else {
+            format!(" (default {})", row.default)
+        };
+        text.push_str(&format!("  {flag}{}\n      {}{default}\n", row.variable(), row.doc));
+    }
+    text
+}
+
+/// What all variables start with.
+const PREFIX: &str = "AGENT_INJECT_";
+
+/// One option.
+struct Row {
+    /// Name after the dash; empty when there is only a variable.
+    flag: &'static str,
+    /// Name of the variable without [`PREFIX`].
+    variable: &'static str,
+    /// What counts when nobody says anything, as text.
+    default: &'static str,
+    field: Field,
+    doc: &'static str,
+}
+
+impl Row {
+    fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.variable)
+    }
+}
+
+/// Where a value goes and what it must look like.
+enum Field {
+    /// Go's duration syntax, kept as text.
+    Duration(fn(&mut Settings) -> &mut String),
+    /// A numeric user or group, kept as text.
+    Id(fn(&mut Settings) -> &mut String),
+    /// A text that is absent until somebody gives it.
+    Quantity(fn(&mut Settings) -> &mut Option<String>),
+    /// Anything with rules of its own.
+    Read(fn(&mut Settings, &str) -> Result<(), String>),
+    /// A boolean in Go's syntax; the empty text is false.
+    Switch(fn(&mut Settings) -> &mut bool),
+    /// Any text.
+    Text(fn(&mut Settings) -> &mut String),
+}
+
+impl Field {
+    fn set(&self, settings: &mut Settings, value: &str) -> Result<(), String> {
+        match self {
+            Self::Duration(at) => {
+                if !value.is_empty() {
+                    go_duration::parse(value).map_err(|e| e.to_string())?;
+                }
+                *at(settings) = value.into();
+            }
+            Self::Id(at) => {
+                if !value.is_empty() && !value.parse::<i64>().is_ok_and(|id| id >= 0) {
+                    return Err("not a numeric id, want a whole number from 0".into());
+                }
+                *at(settings) = value.into();
+            }
+            Self::Quantity(at) => *at(settings) = Some(value.into()),
+            Self::Read(read) => read(settings, value)?,
+            Self::Switch(at) => {
+                *at(settings) = match value {
+                    "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
+                    "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => false,
+                    _ => return Err("not a boolean, want true or false".into()),
+                }
+            }
+            Self::Text(at) => *at(settings) = value.into(),
+        }
+        Ok(())
+    }
+}
+
+/// A listen address as Go writes it: `:8080`, `host:8080`, `[::1]:8080`.
+fn read_listen(settings: &mut Settings, value: &str) -> Result<(), String> {
+    let port = value.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) {
+        return Err("not a listen address, want HOST:PORT or :PORT".into());
+    }
+    settings.listen = value.into();
+    Ok(())
+}
+
+fn read_agent(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.inject.agent = match value {
+        "auto" => AgentChoice::Auto,
+        "native" => AgentChoice::Native,
+        "vault" => AgentChoice::Vault,
+        _ => return Err("unknown agent flavour, want auto, native or vault".into()),
+    };
+    Ok(())
+}
+
+/// PEM text, or base64 of it.
+fn read_ca_cert_bytes(settings: &mut Settings, value: &str) -> Result<(), String> {
+    const MARK: &str = "-----BEGIN CERTIFICATE-----";
+    let is_pem = |text: &String| text.contains(MARK);
+    let decoded = || {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(value.trim()).ok()?;
+        String::from_utf8(bytes).ok().filter(is_pem)
+    };
+    let pem = Some(value.to_owned()).filter(is_pem).or_else(decoded);
+    settings.inject.ca_cert_bytes =
+        pem.ok_or("neither PEM certificates nor base64 of PEM certificates")?;
+    Ok(())
+}
+
+fn read_default_template(settings: &mut Settings, value: &str) -> Result<(), String> {
+    if !matches!(value, "map" | "json") {
+        return Err("unknown default template, want map or json".into());
+    }
+    settings.inject.default_template = value.into();
+    Ok(())
+}
+
+fn read_log_level(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.log_level =
+        Level::parse(value).ok_or("unknown log level, want trace, debug, info, warn or error")?;
+    Ok(())
+}
+
+fn read_min_version(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.tls_min_version = match value {
+        "tls10" | "tls11" => MinVersion::Older,
+        "tls12" => MinVersion::Tls12,
+        "tls13" => MinVersion::Tls13,
+        _ => return Err("unknown TLS version, want tls12 or tls13".into()),
+    };
+    Ok(())
+}
+
+fn read_cipher_suites(settings: &mut Settings, value: &str) -> Result<(), String> {
+    run::webhook::check_cipher_suites(&list(value)).map_err(|error| error.to_string())?;
+    settings.tls_cipher_suites = value.into();
+    Ok(())
+}
+
+fn read_telemetry_path(settings: &mut Settings, value: &str) -> Result<(), String> {
+    if !value.is_empty() && !value.starts_with('/') {
+        return Err("not a path, want one that starts with /".into());
+    }
+    settings.telemetry_path = value.into();
+    Ok(())
+}
+
+fn read_max_connections(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.inject.max_connections_per_host =
+        value.parse().ok().filter(|n| *n >= 0).ok_or("not a whole number from 0")?;
+    Ok(())
+}
+
+fn read_renewal_threshold(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.inject.lease_renewal_threshold = value
+        .parse()
+        .ok()
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or("not a part of a lease, want a number from 0 to 1")?;
+    Ok(())
+}
+
+const fn row(
+    flag: &'static str,
+    variable: &'static str,
+    default: &'static str,
+    field: Field,
+    doc: &'static str,
+) -> Row {
+    Row { flag, variable, default, field, doc }
+}
+
+/// Every option, by subject.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    // The process.
+    row("listen", "LISTEN", ":8080", Field::Read(read_listen), "address to serve on"),
+    row("log-format", "LOG_FORMAT", "standard", Field::Read(|s, v| { s.log_format = if v == "json" { Format::Json } else { Format::Standard }; Ok(()) }), "json, or standard for text"),
+    row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
+    row("telemetry-path", "TELEMETRY_PATH", "", Field::Read(read_telemetry_path), "path of the metrics; none are served without it"),
+    // Its certificate.
+    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of"),
+    row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses of a self-signed certificate; localhost without it"),
+    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA to put into the MutatingWebhookConfiguration"),
+    row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; self-signed without it"),
+    row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow"),
+    row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
+    row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
+    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep the self-signed certificate"),
+    // The agents' image and identity.
+    row("agent", "AGENT", "auto", Field::Read(read_agent), "flavour of the agents: native, vault, or auto to tell by the image"),
+    row("vault-image", "VAULT_IMAGE", crate::domain::inject::DEFAULT_IMAGE, Field::Text(|s| &mut s.inject.image), "image of the agents"),
+    row("run-as-group", "RUN_AS_GROUP", "1000", Field::Id(|s| &mut s.inject.run_as_group), "group of the agents"),
+    row("run-as-same-user", "RUN_AS_SAME_USER", "false", Field::Switch(|s| &mut s.inject.run_as_same_user), "run the agents as the user of the pod's first container"),
+    row("run-as-user", "RUN_AS_USER", "100", Field::Id(|s| &mut s.inject.run_as_user), "user of the agents"),
+    row("set-security-context", "SET_SECURITY_CONTEXT", "true", Field::Switch(|s| &mut s.inject.set_security_context), "give the agents a security context"),
+    // How agents reach Vault and log in.
+    row("auth-max-backoff", "AUTH_MAX_BACKOFF", "", Field::Duration(|s| &mut s.inject.auth_max_backoff), "longest wait between failed logins"),
+    row("auth-min-backoff", "AUTH_MIN_BACKOFF", "", Field::Duration(|s| &mut s.inject.auth_min_backoff), "shortest wait between failed logins"),
+    row("disable-idle-connections", "DISABLE_IDLE_CONNECTIONS", "", Field::Text(|s| &mut s.inject.disable_idle_connections), "comma list of agent features that keep no idle connections"),
+    row("disable-keep-alives", "DISABLE_KEEP_ALIVES", "", Field::Text(|s| &mut s.inject.disable_keep_alives), "comma list of agent features that reuse no connections"),
+    row("proxy-address", "PROXY_ADDR", "", Field::Text(|s| &mut s.inject.proxy_address), "HTTP proxy between agents and Vault"),
+    row("revoke-on-shutdown", "REVOKE_ON_SHUTDOWN", "false", Field::Switch(|s| &mut s.inject.revoke_on_shutdown), "agents revoke their token when they end"),
+    row("vault-address", "VAULT_ADDR", "", Field::Text(|s| &mut s.inject.address), "address of Vault; required"),
+    row("vault-auth-path", "VAULT_AUTH_PATH", "auth/kubernetes", Field::Text(|s| &mut s.inject.auth_path), "mount of the login method"),
+    row("vault-auth-type", "VAULT_AUTH_TYPE", "kubernetes", Field::Text(|s| &mut s.inject.auth_type), "login method"),
+    row("vault-cacert-bytes", "VAULT_CACERT_BYTES", "", Field::Read(read_ca_cert_bytes), "CA certificates of Vault, PEM or base64 of PEM"),
+    row("vault-namespace", "VAULT_NAMESPACE", "", Field::Text(|s| &mut s.inject.namespace), "namespace of Vault"),
+    // Templates.
+    row("default-template", "DEFAULT_TEMPLATE", "map", Field::Read(read_default_template), "how secrets without a template look, map or json"),
+    row("template-config-exit-on-retry-failure", "TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE", "true", Field::Switch(|s| &mut s.inject.exit_on_retry_failure), "agents end when a secret stays unreadable"),
+    row("", "TEMPLATE_LEASE_RENEWAL_THRESHOLD", "0", Field::Read(read_renewal_threshold), "part of a lease after which a secret is read again, 0 for the agent's own"),
+    row("", "TEMPLATE_MAX_CONNECTIONS_PER_HOST", "0", Field::Read(read_max_connections), "connections of one agent to Vault, 0 for the agent's own"),
+    row("template-static-secret-render-interval", "TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", "", Field::Text(|s| &mut s.inject.static_secret_render_interval), "how often secrets without a lease are read again"),
+    // Resources of the agents; without a default here, the agent's flavour has one.
+    row("cpu-limit", "CPU_LIMIT", "", Field::Quantity(|s| &mut s.inject.resources.limits_cpu), "CPU limit of the agents"),
+    row("cpu-request", "CPU_REQUEST", "", Field::Quantity(|s| &mut s.inject.resources.requests_cpu), "CPU request of the agents"),
+    row("ephemeral-storage-limit", "EPHEMERAL_LIMIT", "", Field::Quantity(|s| &mut s.inject.resources.limits_ephemeral), "ephemeral storage limit of the agents"),
+    row("ephemeral-storage-request", "EPHEMERAL_REQUEST", "", Field::Quantity(|s| &mut s.inject.resources.requests_ephemeral), "ephemeral storage request of the agents"),
+    row("memory-limit", "MEM_LIMIT", "", Field::Quantity(|s| &mut s.inject.resources.limits_mem), "memory limit of the agents"),
+    row("memory-request", "MEM_REQUEST", "", Field::Quantity(|s| &mut s.inject.resources.requests_mem), "memory request of the agents"),
+];
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 pub mod agent_config;
 pub mod format;
+pub mod handover;
 pub mod inject;
 pub mod schedule;
 pub mod template;

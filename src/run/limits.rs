@@ -1,10 +1,57 @@
 //! Every bound of the program, each with its reason. Passed down as arguments.
 
+use crate::adapter::vault::ClientLimits;
+use std::time::Duration;
+
+use crate::adapter::server::Bounds;
 use crate::domain::template::Budget;
 
 /// Bytes of one admission review. API servers accept objects of 1.5 MiB (etcd's limit) and a review
 /// holds up to two of them with their escapes.
 pub(crate) const REVIEW_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of all reviews that are being read at the same moment: four of the largest, or thousands of
+/// usual ones.
+pub(crate) const REVIEWS_BYTES_MAX: usize = 4 * REVIEW_BYTES_MAX;
+
+/// For the whole body of a review. API servers send it at once and wait 10 s for an answer unless told
+/// otherwise.
+pub(crate) const REVIEW_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes and time we spend on taking a body that we do not want, so that the client reads our answer.
+pub(crate) const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// See [`DISCARD_BYTES_MAX`].
+pub(crate) const DISCARD_WITHIN: Duration = Duration::from_secs(2);
+
+/// Namespaces that metrics tell apart. Large clusters have some thousands, each costs about 200 bytes
+/// here and one or more series in Prometheus.
+pub(crate) const METRIC_NAMESPACES_MAX: usize = 2000;
+
+/// The webhook's server. An open connection takes about 50 KB, so that all of them stay below 32 MiB;
+/// API servers keep a few each. An idle one lives longer than the 90 s after which API servers close
+/// theirs, so that we never close one that is just being used. The header limit is what hyper calls its
+/// buffer; headers of API servers have less than 1 KiB, and larger pieces make reading bodies no faster.
+pub(crate) const SERVER: Bounds = Bounds {
+    connections_max: 512,
+    drain: Duration::from_secs(15),
+    header_bytes_max: 16 * 1024,
+    header: Duration::from_secs(10),
+    idle: Duration::from_secs(120),
+};
+
+/// After SIGTERM new connections are still served for so long, since the API server learns some moments
+/// later than we do that this replica ends. With the drain limit it stays below the 30 s that Kubernetes
+/// waits before it kills.
+pub(crate) const LAME_DUCK: Duration = Duration::from_secs(3);
+
+/// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
+pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+
+/// Without a connection or request for so long, the webhook counts as idle.
+pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(3);
+
+/// Connections and requests that make giving memory back worth while: more than probes make in a minute.
+pub(crate) const EVENTS_WORTH_A_TRIM: u32 = 64;
 
 /// Bytes of one answer of Vault. Vault itself refuses requests over 32 MiB and its storage entries of
 /// 1 MiB; lists of very large mounts reach a few MiB.
@@ -13,6 +60,10 @@ pub(crate) const VAULT_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a file that we read: tokens, certificates, template sources, configurations.
 pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Of a client of Vault.
+pub(crate) const VAULT_CLIENT: ClientLimits =
+    ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
+
 /// One render. Real templates take thousands of steps and give a few KiB.
 pub(crate) const RENDER: Budget =
     Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
@@ -20,3 +71,7 @@ pub(crate) const RENDER: Budget =
 /// Passes over one template before it counts as one that never settles: each pass finds at least one
 /// secret that the pass before could not see.
 pub(crate) const RENDER_PASSES_MAX: usize = 100;
+
+/// Bytes of the state that one agent process leaves for the next: all readings of a pod, which must fit
+/// its memory volume.
+pub(crate) const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;

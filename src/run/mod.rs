@@ -1,3 +1,11 @@
 //! The modes: wiring, threads and log lines around the decisions of `domain`.
 
+pub(crate) mod agent;
+pub(crate) mod config_files;
 pub(crate) mod limits;
+pub(crate) mod webhook;
+
+/// Settles what concerns the whole process. To be called first, in every mode.
+pub(crate) fn prepare() {
+    crate::adapter::allocator::prepare();
+}

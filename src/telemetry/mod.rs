@@ -1,3 +1,5 @@
 //! What operators see: log lines, metrics, health.
 
+pub(crate) mod health;
 pub(crate) mod log;
+pub(crate) mod metrics;

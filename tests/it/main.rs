@@ -11,6 +11,8 @@
 )]
 
 mod fake_vault;
+mod inject;
 mod layers;
 mod program;
 mod support;
+mod webhook;

@@ -1,7 +1,18 @@
 //! The contract between webhook and agent: the document that Vault Agent reads, plus our key `injector`.
 
+mod connection;
+mod decode;
+mod hcl;
+mod section;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+pub use decode::{decode, merge};
+pub use hcl::{HclError, parse as parse_hcl};
+pub use section::ConfigError;
+
+use crate::base::secret::Secret;
 
 /// An agent's whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -22,6 +33,8 @@ pub struct AgentConfig {
     pub template_config: TemplateSettings,
     /// Our own settings.
     pub injector: InjectorSettings,
+    /// Settings that have no effect here, such as `cache` or `template[0].wait`: for one line of the log.
+    pub ignored: Vec<String>,
 }
 
 /// `auto_auth.method`
@@ -98,6 +111,8 @@ pub struct Connection {
     pub ca_cert_bytes: Option<String>,
     /// A folder of CA certificates.
     pub ca_path: Option<String>,
+    /// `SSL_CERT_FILE`: the system's CA certificates, used when no other is given.
+    pub system_ca_file: Option<String>,
     /// Client certificate file, PEM.
     pub client_cert: Option<String>,
     /// Client key file, PEM.
@@ -109,12 +124,15 @@ pub struct Connection {
     /// Limit of one request, default 60 s.
     pub timeout: Option<Duration>,
     /// `http://[user:password@]host:port`
-    pub proxy: Option<String>,
+    pub proxy: Option<Secret>,
     /// `NO_PROXY`
     pub no_proxy: Option<String>,
     /// Retries of a failing secret before `exit_on_retry_failure` counts: `vault.retry.num_retries`,
     /// default 12, `None` for no retry.
     pub num_retries: Option<u32>,
+    /// Quick retries of one request after a broken connection, a 412, 429 or 5xx: `VAULT_MAX_RETRIES`,
+    /// default 2.
+    pub max_retries: u32,
 }
 
 /// One file to keep.

@@ -1,4 +1,24 @@
 //! The webhook's decision: an AdmissionReview and the configuration in, an answer out.
+//!
+//! `review` borrows what is needed from the body, `annotations` holds the table of keys, `secrets` and
+//! `token` read groups of them, `plan` decides and checks, `container`, `agent_json` and `patch` write.
+
+mod agent_json;
+pub mod annotations;
+mod container;
+mod decide;
+pub mod json_patch;
+mod json_text;
+mod patch;
+mod plan;
+mod quantity;
+mod review;
+mod secrets;
+mod shape;
+mod telemetry;
+mod token;
+
+pub use decide::{Outcome, answer, decide};
 
 /// The defaults that annotations fall back to: what the webhook's flags and environment set.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +99,42 @@ pub enum AgentChoice {
     Native,
     /// HashiCorp's or OpenBao's.
     Vault,
+}
+
+impl AgentChoice {
+    /// The word for it in `AGENT_INJECT_AGENT` and in the annotation `agent-flavor`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Vault => "vault",
+        }
+    }
+}
+
+/// Whose agent runs in the containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// Ours: no shell, arguments instead of a script.
+    Native,
+    /// HashiCorp's or OpenBao's: containers exactly as vault-k8s makes them.
+    Vault,
+}
+
+impl Flavor {
+    /// What a choice means for an image.
+    fn of(choice: &str, image: &str) -> Self {
+        match choice.to_ascii_lowercase().as_str() {
+            "native" => return Self::Native,
+            "vault" => return Self::Vault,
+            _ => {}
+        }
+        let untagged = image.split_once('@').map_or(image, |(name, _)| name);
+        let start = untagged.rfind('/').map_or(0, |slash| slash + 1);
+        let last = untagged.get(start..).unwrap_or_default();
+        let name = last.split_once(':').map_or(last, |(name, _)| name);
+        if name == "vault-injector" { Self::Native } else { Self::Vault }
+    }
 }
 
 /// The image that agents run when nobody names one: our own.
@@ -170,7 +226,5 @@ impl std::fmt::Display for ReviewError {
 
 impl std::error::Error for ReviewError {}
 
-/// Decides about one AdmissionReview. Total: nonsense gets an answer or a [`ReviewError`], never a panic.
-pub fn answer(_body: &[u8], _config: &InjectConfig) -> Result<Answer, ReviewError> {
-    Err(ReviewError { message: String::new() })
-}
+#[cfg(test)]
+mod tests;

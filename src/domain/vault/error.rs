@@ -46,6 +46,8 @@ pub enum VaultError {
         /// `Retry-After`
         retry_after: Option<Duration>,
     },
+    /// The token cannot stand in a header, so it was not sent.
+    TokenUnprintable,
     /// No answer came.
     Unreachable {
         /// Scheme, host and port.
@@ -68,6 +70,7 @@ impl VaultError {
                 Verdict::TryLater(*retry_after)
             }
             Self::Unreachable { .. } => Verdict::TryLater(None),
+            Self::TokenUnprintable => Verdict::LogInAgain,
             Self::Garbled { .. } | Self::Missing { .. } | Self::Refused { .. } => Verdict::Refused,
         }
     }
@@ -90,6 +93,9 @@ impl fmt::Display for VaultError {
                 }
                 Ok(())
             }
+            Self::TokenUnprintable => f.write_str(
+                "the token holds a line break or another unprintable character: write it without one",
+            ),
             Self::Unreachable { address, reason } => {
                 write!(f, "cannot reach Vault at {address}: {reason}")
             }
@@ -98,3 +104,47 @@ impl fmt::Display for VaultError {
 }
 
 impl std::error::Error for VaultError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, errors: &[&str]) -> VaultError {
+        VaultError::Refused {
+            method: "GET",
+            path: "secret/data/app".to_owned(),
+            status,
+            errors: errors.iter().map(|&e| e.to_owned()).collect(),
+            missing_capabilities: Vec::new(),
+            retry_after: (status == 429).then_some(Duration::from_secs(7)),
+        }
+    }
+
+    #[test]
+    fn a_status_decides_how_to_go_on() {
+        for (status, words, want) in [
+            (400, "invalid role name", Verdict::Refused),
+            (403, "permission denied", Verdict::Refused),
+            (403, "2 errors occurred: * permission denied * invalid token", Verdict::LogInAgain),
+            (412, "", Verdict::TryLater(None)),
+            (429, "quota exceeded", Verdict::TryLater(Some(Duration::from_secs(7)))),
+            (473, "", Verdict::TryLater(None)),
+            (503, "Vault is sealed", Verdict::TryLater(None)),
+        ] {
+            assert_eq!(refused(status, &[words]).verdict(), want, "{status} {words}");
+        }
+    }
+
+    #[test]
+    fn names_what_the_token_lacks() {
+        let mut error = refused(403, &["permission denied"]);
+        if let VaultError::Refused { missing_capabilities, .. } = &mut error {
+            missing_capabilities.extend(["update".to_owned(), "create".to_owned()]);
+        }
+        assert_eq!(
+            error.to_string(),
+            "GET /v1/secret/data/app: HTTP 403: permission denied; \
+             the token lacks update or create on secret/data/app"
+        );
+    }
+}

@@ -6,6 +6,6 @@ mod reply;
 mod request;
 
 pub use error::{VaultError, Verdict};
-pub use path::{Mount, MountTable};
-pub use reply::{Auth, Reading, Reply, WrapInfo};
+pub use path::{Mount, MountTable, PathError, SecretPath};
+pub use reply::{Auth, Operation, Reading, Reply, WrapInfo, missing_capabilities};
 pub use request::{Method, Request};

@@ -1,6 +1,12 @@
 //! Mounts, and how a path of a template becomes a path of the API.
+//!
+//! The rules are those of Vault's own clients: what follows `?` is a query, percent escapes are decoded,
+//! and a path in a KV version 2 engine gets `data/` (or `metadata/`, for lists) after its mount.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use super::reply::Reading;
 
 /// A secrets engine's mount, as `sys/internal/ui/mounts/PATH` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +15,52 @@ pub struct Mount {
     pub path: String,
     /// KV version 2: reads go through `data/`.
     pub is_kv2: bool,
+}
+
+impl Mount {
+    /// Reads the answer to [`super::Request::mount_of`]. An engine below the client's own namespace is
+    /// named with that namespace, which a path of this client never is: it is cut off.
+    pub fn of_reading(reading: &Reading, namespace: Option<&str>) -> Option<Self> {
+        let data = &reading.data;
+        let named = data.get("path")?.as_str()?.trim_matches('/');
+        if named.is_empty() {
+            return None;
+        }
+        let full = format!("{named}/");
+        let prefix = namespace.map(|n| format!("{}/", n.trim_matches('/')));
+        let path = match prefix.and_then(|p| full.strip_prefix(&p).map(str::to_owned)) {
+            Some(rest) if !rest.is_empty() => rest,
+            _ => full,
+        };
+        let version = data.get("options").and_then(|options| options.get("version"));
+        let is_kv = data.get("type").and_then(|kind| kind.as_str()) == Some("kv");
+        let is_kv2 = is_kv
+            && version
+                .is_some_and(|v| v.as_str().map_or(v.as_u64() == Some(2), |text| text == "2"));
+        Some(Self { path, is_kv2 })
+    }
+
+    /// The part of `path` inside of this mount, empty for the mount itself.
+    fn inside<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let mount = self.path.trim_end_matches('/');
+        match path.strip_prefix(mount)? {
+            "" => Some(""),
+            rest => rest.strip_prefix('/'),
+        }
+    }
+
+    /// `path` with `folder` after the mount, unless it names one of the engine's own folders.
+    fn rewritten(&self, path: &str, folder: &str, own_folders: &[&str]) -> String {
+        let Some(rest) = self.inside(path).filter(|_| self.is_kv2) else { return path.to_owned() };
+        let first = rest.split('/').next().unwrap_or_default();
+        // `m/data` is the key `data`, `m/data/x` is the key `x`.
+        let has_more = rest.len() > first.len() || folder == "metadata";
+        if has_more && own_folders.contains(&first) {
+            return path.to_owned();
+        }
+        let whole = format!("{}{folder}/{rest}", self.path);
+        whole.trim_end_matches('/').to_owned()
+    }
 }
 
 /// The mounts known so far, by path. Mounts never nest, so a path has at most one.
@@ -25,12 +77,225 @@ impl MountTable {
 
     /// The mount that `path` lies in, if it is known.
     pub fn of(&self, path: &str) -> Option<&Mount> {
-        let slashed = format!("{path}/");
+        let slashed = format!("{}/", path.split('?').next().unwrap_or(path).trim_matches('/'));
         self.mounts.values().find(|mount| slashed.starts_with(&mount.path))
     }
 
     /// All of them, for the hand-over.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.mounts.values()
+    }
+}
+
+/// Why a text is no path of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// Nothing but blanks and slashes.
+    Empty,
+    /// `%` without two hexadecimal digits, or escapes that are not UTF-8.
+    Escape {
+        /// The path as given.
+        path: String,
+    },
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty path, want one such as secret/data/app"),
+            Self::Escape { path } => {
+                write!(f, "path \"{path}\" has a broken percent escape, write a literal % as %25")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// A secret's path as a template means it: decoded, without outer slashes, its query apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretPath {
+    path: String,
+    /// Sorted by key; values of one key keep their order.
+    query: Vec<(String, String)>,
+}
+
+impl SecretPath {
+    /// Reads `path[?query]` as a read takes it.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        let text = text.trim();
+        let broken = || PathError::Escape { path: text.to_owned() };
+        let without_fragment = text.split('#').next().unwrap_or_default();
+        let (path, query) = without_fragment.split_once('?').unwrap_or((without_fragment, ""));
+        let path = clean(&percent_decoded(path, false).ok_or_else(broken)?)?;
+        let mut pairs = Vec::new();
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let key = percent_decoded(key, true).ok_or_else(broken)?;
+            pairs.push((key, percent_decoded(value, true).ok_or_else(broken)?));
+        }
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Self { path, query: pairs })
+    }
+
+    /// Takes the text as it stands, without query or escapes, as lists and writes do.
+    pub fn literal(text: &str) -> Result<Self, PathError> {
+        Ok(Self { path: clean(text.trim())?, query: Vec::new() })
+    }
+
+    /// The path, decoded, without outer slashes and without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path to read or to write, percent-encoded.
+    pub(super) fn data_path(&self, mount: &Mount) -> String {
+        encoded_path(&mount.rewritten(&self.path, "data", &["data", "metadata", "subkeys"]))
+    }
+
+    /// The path to list, percent-encoded.
+    pub(super) fn list_path(&self, mount: &Mount) -> String {
+        encoded_path(&mount.rewritten(&self.path, "metadata", &["metadata"]))
+    }
+
+    /// The query, form-encoded, keys sorted.
+    pub(super) fn encoded_query(&self) -> String {
+        let pairs = self.query.iter().map(|(key, value)| {
+            format!("{}={}", encoded(key, is_query_plain), encoded(value, is_query_plain))
+        });
+        pairs.collect::<Vec<_>>().join("&").replace("%20", "+")
+    }
+}
+
+/// Encodes a path for the request line. Slashes stay.
+pub(super) fn encoded_path(path: &str) -> String {
+    encoded(path, |byte| is_query_plain(byte) || b"$&+,/:;=@".contains(&byte))
+}
+
+/// Unreserved characters (RFC 3986 §2.3).
+fn is_query_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte)
+}
+
+fn encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Decodes percent escapes; in a query `+` is a blank.
+pub(super) fn percent_decoded(text: &str, plus_is_blank: bool) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let high = char::from(bytes.next()?).to_digit(16)?;
+                let low = char::from(bytes.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            b'+' if plus_is_blank => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Without empty and `.` parts; `..` takes the part before it along, and stops at the root.
+fn clean(path: &str) -> Result<String, PathError> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    if parts.is_empty() { Err(PathError::Empty) } else { Ok(parts.join("/")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::vault::Request;
+
+    fn mount(path: &str, is_kv2: bool) -> Mount {
+        Mount { path: path.to_owned(), is_kv2 }
+    }
+
+    #[test]
+    fn a_read_goes_where_vaults_client_sends_it() {
+        for (text, kv2, want) in [
+            ("secret/app", true, "secret/data/app"),
+            (" /secret/app/ ", true, "secret/data/app"),
+            ("secret/app", false, "secret/app"),
+            ("secret", true, "secret/data"),
+            ("secret/", true, "secret/data"),
+            ("secret/data/app", true, "secret/data/app"),
+            ("secret/data", true, "secret/data/data"),
+            ("secret/data/data/app", true, "secret/data/data/app"),
+            ("secret/metadata/app", true, "secret/metadata/app"),
+            ("secret/subkeys/app", true, "secret/subkeys/app"),
+            ("secret/database/app", true, "secret/data/database/app"),
+            ("secret/a b/c%2Fd/\u{e9}", true, "secret/data/a%20b/c/d/%C3%A9"),
+            ("secret/a@b:c+d", true, "secret/data/a@b:c+d"),
+            ("other/app", true, "other/app"),
+            ("secretive/app", true, "secretive/app"),
+            ("secret//a/./b/../c", true, "secret/data/a/c"),
+        ] {
+            let path = SecretPath::parse(text).unwrap();
+            assert_eq!(path.data_path(&mount("secret/", kv2)), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_query_is_kept_sorted_and_encoded_again() {
+        let path = SecretPath::parse("secret/app?version=3&b=x+y&a=%26").unwrap();
+        let request = Request::read(&path, &mount("secret/", true));
+        assert_eq!(
+            (request.path.as_str(), request.query.as_str()),
+            ("secret/data/app", "a=%26&b=x+y&version=3")
+        );
+    }
+
+    #[test]
+    fn a_list_goes_through_metadata() {
+        for (text, kv2, want) in [
+            ("secret/app/", true, "secret/metadata/app"),
+            ("secret", true, "secret/metadata"),
+            ("secret/metadata", true, "secret/metadata"),
+            ("secret/metadata/app", true, "secret/metadata/app"),
+            ("secret/app", false, "secret/app"),
+            ("secret/100%", false, "secret/100%25"),
+        ] {
+            let path = SecretPath::literal(text).unwrap();
+            let request = Request::list(&path, &mount("secret/", kv2));
+            assert_eq!((request.path.as_str(), request.query.as_str()), (want, "list=true"));
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_path() {
+        assert_eq!(SecretPath::parse(" / "), Err(PathError::Empty));
+        let error = SecretPath::parse("secret/100%").unwrap_err().to_string();
+        assert!(error.contains("secret/100%") && error.contains("%25"), "{error}");
+    }
+
+    #[test]
+    fn a_path_is_in_a_mount_only_at_a_slash() {
+        let mut table = MountTable::default();
+        table.insert(mount("kv/", true));
+        table.insert(mount("kv-old/", false));
+        assert_eq!(table.of("kv/app?version=1").map(|m| m.is_kv2), Some(true));
+        assert_eq!(table.of("/kv-old/app").map(|m| m.is_kv2), Some(false));
+        assert!(table.of("kvx/app").is_none());
     }
 }

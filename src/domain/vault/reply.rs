@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::error::VaultError;
+use super::request::Request;
 use crate::base::json::Json;
 use crate::base::secret::Secret;
 
-/// A response as it came over the wire.
+/// A response as it came over the wire. `Debug` shows no content.
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
@@ -17,6 +19,115 @@ pub struct Reply {
     pub body: Zeroizing<Vec<u8>>,
     /// The header `Retry-After`, when it is a number of seconds.
     pub retry_after: Option<Duration>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply(HTTP {}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+impl Reply {
+    /// What the reply says, as Vault's client takes it. `request` is what was asked, for the errors.
+    ///
+    /// A 404 without a reason, an empty body and the deleted version of a KV 2 secret are
+    /// [`VaultError::Missing`]; a destroyed version is a reading whose `data.data` is null.
+    pub fn reading(&self, request: &Request) -> Result<Reading, VaultError> {
+        let is_blank = self.body.iter().all(u8::is_ascii_whitespace);
+        let missing = || VaultError::Missing { path: request.path.clone() };
+        match self.status {
+            200..=299 if is_blank => Err(missing()),
+            200..=299 => {
+                let garbled = |reason: String| VaultError::Garbled {
+                    method: request.method.word(),
+                    path: request.path.clone(),
+                    reason,
+                };
+                let envelope = Json::parse(&self.body).map_err(|e| garbled(e.to_string()))?;
+                Reading::decode(&envelope).map_err(|reason| garbled(reason.to_owned()))
+            }
+            404 if is_blank => Err(missing()),
+            404 => {
+                let reading = Json::parse(&self.body).ok().and_then(|e| Reading::decode(&e).ok());
+                match reading {
+                    Some(reading) if reading.is_deleted_kv2() => Err(missing()),
+                    Some(reading) if reading.has_content() => Ok(reading),
+                    Some(_) if self.errors().is_empty() => Err(missing()),
+                    _ => Err(self.refusal(request)),
+                }
+            }
+            _ => Err(self.refusal(request)),
+        }
+    }
+
+    /// Whether what was asked was done, whatever the body says.
+    pub fn done(&self, request: &Request) -> Result<(), VaultError> {
+        if matches!(self.status, 200..=299) { Ok(()) } else { Err(self.refusal(request)) }
+    }
+
+    /// The `auth` of a login or a renewal; a success without a token is an error.
+    pub fn auth(&self, request: &Request) -> Result<Auth, VaultError> {
+        let reading = self.reading(request)?;
+        let auth = reading.auth.filter(|auth| !auth.client_token.is_empty());
+        auth.ok_or_else(|| VaultError::Garbled {
+            method: request.method.word(),
+            path: request.path.clone(),
+            reason: "no auth.client_token in it".to_owned(),
+        })
+    }
+
+    fn refusal(&self, request: &Request) -> VaultError {
+        VaultError::Refused {
+            method: request.method.word(),
+            path: request.path.clone(),
+            status: self.status,
+            errors: self.errors(),
+            missing_capabilities: Vec::new(),
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// Vault's words, or the start of what a proxy in between said. Never called for a success.
+    fn errors(&self) -> Vec<String> {
+        let envelope = Json::parse(&self.body).ok();
+        if let Some(errors) =
+            envelope.as_ref().and_then(|e| e.get("errors")).and_then(Json::as_array)
+        {
+            let words = errors.iter().filter_map(Json::as_str).take(ERRORS_MAX);
+            return words.map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
+        }
+        // A JSON object without `errors` may be a secret all the same.
+        if envelope.is_some_and(|e| e.as_object().is_some()) {
+            return Vec::new();
+        }
+        let start = printable_start(&String::from_utf8_lossy(&self.body), FOREIGN_CHARS_MAX);
+        if start.is_empty() { Vec::new() } else { vec![start] }
+    }
+}
+
+/// Errors of one answer that are shown; Vault sends one, rarely two.
+const ERRORS_MAX: usize = 8;
+/// Characters of one of Vault's errors: the longest are nested ones of plugins.
+const ERROR_CHARS_MAX: usize = 1000;
+/// Characters of a body that is not Vault's: enough to know whose it is.
+const FOREIGN_CHARS_MAX: usize = 120;
+
+/// The first characters on one line, runs of blanks and control characters as one blank.
+fn printable_start(text: &str, chars_max: usize) -> String {
+    let mut out = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())
+    {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if let Some((cut, _)) = out.char_indices().nth(chars_max) {
+            out.truncate(cut);
+            out.push('\u{2026}');
+            break;
+        }
+    }
+    out
 }
 
 /// The envelope of a response (`api.Secret` of Vault's client). `Debug` shows no content.
@@ -38,6 +149,78 @@ pub struct Reading {
     pub auth: Option<Auth>,
     /// `wrap_info`, of a wrapped response.
     pub wrap_info: Option<WrapInfo>,
+}
+
+impl Reading {
+    /// Decodes the envelope. The error says what is wrong without showing content.
+    pub fn decode(envelope: &Json) -> Result<Self, &'static str> {
+        if envelope.as_object().is_none() {
+            return Err("not a JSON object");
+        }
+        let data = envelope.get("data").unwrap_or(&Json::Null);
+        if !matches!(data, Json::Object(_) | Json::Null) {
+            return Err("its data is not an object");
+        }
+        Ok(Self {
+            request_id: string(envelope, "request_id"),
+            lease_id: string(envelope, "lease_id"),
+            lease_duration: seconds(envelope, "lease_duration"),
+            renewable: truth(envelope, "renewable"),
+            data: data.clone(),
+            warnings: strings(envelope, "warnings"),
+            auth: envelope.get("auth").filter(|auth| auth.as_object().is_some()).map(Auth::decode),
+            wrap_info: envelope
+                .get("wrap_info")
+                .filter(|info| info.as_object().is_some())
+                .map(WrapInfo::decode),
+        })
+    }
+
+    /// The names of a list, sorted.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = strings(&self.data, "keys");
+        keys.sort();
+        keys
+    }
+
+    /// What a look-up of `token` tells about it, in the form of a login.
+    pub fn looked_up(&self, token: Secret) -> Auth {
+        Auth {
+            client_token: token,
+            lease_duration: seconds(&self.data, "ttl"),
+            ..Auth::decode(&self.data)
+        }
+    }
+
+    /// Vault's client takes a 404 with data or warnings for an answer.
+    fn has_content(&self) -> bool {
+        !self.warnings.is_empty() || self.data.as_object().is_some_and(|data| !data.is_empty())
+    }
+
+    /// A version that was deleted and not destroyed; its time of deletion is past, or the answer
+    /// were no 404.
+    fn is_deleted_kv2(&self) -> bool {
+        let time = self.data.get("metadata").and_then(|m| m.get("deletion_time"));
+        time.and_then(Json::as_str).is_some_and(|time| !time.is_empty())
+    }
+}
+
+fn string(object: &Json, key: &str) -> String {
+    object.get(key).and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn strings(object: &Json, key: &str) -> Vec<String> {
+    let items = object.get(key).and_then(Json::as_array).unwrap_or_default();
+    items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+}
+
+/// Seconds; negative or missing ones are none.
+fn seconds(object: &Json, key: &str) -> u64 {
+    object.get(key).and_then(Json::as_u64).unwrap_or_default()
+}
+
+fn truth(object: &Json, key: &str) -> bool {
+    object.get(key).and_then(Json::as_bool).unwrap_or_default()
 }
 
 impl fmt::Debug for Reading {
@@ -67,6 +250,22 @@ pub struct Auth {
     pub renewable: bool,
 }
 
+impl Auth {
+    fn decode(auth: &Json) -> Self {
+        let metadata = auth.get("metadata").and_then(Json::as_object).into_iter().flatten();
+        Self {
+            client_token: Secret::new(string(auth, "client_token")),
+            accessor: string(auth, "accessor"),
+            policies: strings(auth, "policies"),
+            metadata: metadata
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect(),
+            lease_duration: seconds(auth, "lease_duration"),
+            renewable: truth(auth, "renewable"),
+        }
+    }
+}
+
 /// `wrap_info` of a response.
 #[derive(Clone, Debug)]
 pub struct WrapInfo {
@@ -76,6 +275,47 @@ pub struct WrapInfo {
     pub ttl: u64,
     /// RFC 3339.
     pub creation_time: String,
+    /// The path that was asked, with `auth/` or the mount: whoever unwraps checks it.
+    pub creation_path: String,
     /// `wrapped_accessor`
     pub wrapped_accessor: String,
 }
+
+impl WrapInfo {
+    fn decode(info: &Json) -> Self {
+        Self {
+            token: Secret::new(string(info, "token")),
+            ttl: seconds(info, "ttl"),
+            creation_time: string(info, "creation_time"),
+            creation_path: string(info, "creation_path"),
+            wrapped_accessor: string(info, "wrapped_accessor"),
+        }
+    }
+}
+
+/// What was tried on a path that answered 403.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// List names.
+    List,
+    /// Read a secret.
+    Read,
+    /// Write; either of two capabilities is enough.
+    Write,
+}
+
+/// The capabilities, one of which the token would need for `operation`; none when it has
+/// one. `reading` is the answer to [`Request::capabilities_self`].
+pub fn missing_capabilities(reading: &Reading, operation: Operation) -> Vec<String> {
+    let held = strings(&reading.data, "capabilities");
+    let wanted: &[&str] = match operation {
+        Operation::List => &["list"],
+        Operation::Read => &["read"],
+        Operation::Write => &["update", "create"],
+    };
+    let has_it = held.iter().any(|have| have == "root" || wanted.contains(&have.as_str()));
+    if has_it { Vec::new() } else { wanted.iter().map(|&word| word.to_owned()).collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,3 +3,5 @@
 pub(crate) mod fake_vault;
 pub(crate) mod program;
 pub(crate) mod temp_dir;
+
+pub(crate) mod https;

@@ -1,0 +1,256 @@
+//! Files: read within a bound, replaced as a whole.
+//!
+//! A reader of a target sees the old content or the new one, never a mixture. A crash leaves at most a
+//! staging file, which does not stop the next try. Every error names the path.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
+use std::path::{Path, PathBuf};
+
+use super::entropy;
+
+/// What became of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// It had this content already and was not touched.
+    Unchanged,
+    /// It has this content now.
+    Written,
+}
+
+/// The content of a file of at most `bytes_max` bytes.
+pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path).map_err(|e| at(path, &e))?;
+    let mut content = Vec::new();
+    let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(bound).read_to_end(&mut content).map_err(|e| at(path, &e))?;
+    if content.len() > bytes_max {
+        let reason = format!("{}: larger than {bytes_max} bytes", path.display());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(content)
+}
+
+/// Puts `bytes` in the place of `target`, which may be missing, a file or a symbolic link.
+///
+/// `mode` holds permission bits; `None` keeps those of the target, or is 0644 for a new one. The owner of
+/// the target is kept where the kernel allows it. `create_dirs` makes missing folders (0755).
+pub(crate) fn replace(
+    target: &Path,
+    bytes: &[u8],
+    mode: Option<u32>,
+    create_dirs: bool,
+) -> io::Result<Replaced> {
+    let before = fs::metadata(target).ok();
+    if before.as_ref().is_some_and(fs::Metadata::is_file)
+        && read_bounded(target, bytes.len()).is_ok_and(|content| content == bytes)
+    {
+        return Ok(Replaced::Unchanged);
+    }
+    let name = target.file_name().ok_or_else(|| {
+        let reason = format!("{}: not the path of a file", target.display());
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    })?;
+    let folder = match target.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    if create_dirs {
+        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| at(folder, &e))?;
+    }
+    let mut staged = Staged::create(folder, name)?;
+    let kept = before.as_ref().map(fs::Metadata::mode);
+    let mode = mode.or(kept).unwrap_or(0o644) & 0o7777;
+    staged.fill(bytes, mode, before.as_ref()).map_err(|e| at(&staged.path, &e))?;
+    fs::rename(&staged.path, target).map_err(|e| at(target, &e))?;
+    staged.is_in_place = true;
+    Ok(Replaced::Written)
+}
+
+/// Removes a file; one that is not there is no error.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(path, &e)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A file on its way to its place. Dropping it deletes whatever was not moved there.
+struct Staged {
+    path: PathBuf,
+    file: File,
+    is_in_place: bool,
+}
+
+impl Staged {
+    /// A new file beside the target: 0600, so no moment exists when others may read it, and under a name
+    /// that nobody can have prepared.
+    fn create(folder: &Path, name: &OsStr) -> io::Result<Self> {
+        let mut staged_name = OsString::from(".");
+        // The longest names of a file system (255 bytes) leave no room for an ending.
+        if name.len() <= STAGED_NAME_MAX {
+            staged_name.push(name);
+            staged_name.push(".");
+        }
+        staged_name.push(entropy::hex()?);
+        let path = folder.join(staged_name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        Ok(Self { file: file.map_err(|e| at(&path, &e))?, path, is_in_place: false })
+    }
+
+    fn fill(&mut self, bytes: &[u8], mode: u32, before: Option<&fs::Metadata>) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        if let Some(before) = before {
+            let is_ours = self
+                .file
+                .metadata()
+                .is_ok_and(|m| (m.uid(), m.gid()) == (before.uid(), before.gid()));
+            if !is_ours {
+                // Only root may give files away; everybody else goes on as their owner.
+                let _best_effort = fchown(&self.file, Some(before.uid()), Some(before.gid()));
+            }
+        }
+        // After the change of owner, which clears set-id bits. The umask has no say.
+        self.file.set_permissions(Permissions::from_mode(mode))?;
+        self.file.sync_all()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.is_in_place {
+            // Nobody is left to tell; the next try uses another name.
+            let _best_effort = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Bytes of a name that still leave room for a dot before it and a dot and 16 digits after it.
+const STAGED_NAME_MAX: usize = 255 - 18;
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A folder of its own per test, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let name = format!("vault-injector-files-{}", entropy::hex().unwrap());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<OsString> {
+            let mut names: Vec<_> =
+                fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn content(path: &Path) -> Vec<u8> {
+        read_bounded(path, 1000).unwrap()
+    }
+
+    #[test]
+    fn writes_whole_files_with_the_mode_asked_for() {
+        let folder = Folder::new();
+        let target = folder.0.join("deep/er/app");
+        assert_eq!(replace(&target, b"one", None, true).unwrap(), Replaced::Written);
+        assert_eq!((content(&target), mode(&target)), (b"one".to_vec(), 0o644));
+        assert_eq!(replace(&target, b"two", Some(0o400), true).unwrap(), Replaced::Written);
+        assert_eq!((content(&target), mode(&target)), (b"two".to_vec(), 0o400));
+        replace(&target, b"three", None, true).unwrap();
+        assert_eq!(mode(&target), 0o400, "the mode of the file before stays");
+    }
+
+    #[test]
+    fn leaves_equal_content_alone() {
+        let folder = Folder::new();
+        let target = folder.0.join("app");
+        replace(&target, b"same", None, false).unwrap();
+        let inode = fs::metadata(&target).unwrap().ino();
+        assert_eq!(replace(&target, b"same", None, false).unwrap(), Replaced::Unchanged);
+        assert_eq!(fs::metadata(&target).unwrap().ino(), inode);
+        assert_eq!(replace(&target, b"sam", None, false).unwrap(), Replaced::Written);
+        assert_eq!(folder.names(), ["app"], "no staging file is left");
+    }
+
+    #[test]
+    fn replaces_a_link_and_not_what_it_points_to() {
+        let folder = Folder::new();
+        let (real, link) = (folder.0.join("real"), folder.0.join("link"));
+        replace(&real, b"old", Some(0o600), false).unwrap();
+        symlink(&real, &link).unwrap();
+        replace(&link, b"new", None, false).unwrap();
+        assert!(!fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((content(&link), mode(&link)), (b"new".to_vec(), 0o600));
+        assert_eq!(content(&real), b"old");
+    }
+
+    #[test]
+    fn a_crashed_run_does_not_stop_the_next() {
+        let folder = Folder::new();
+        let target = folder.0.join("app");
+        fs::create_dir(folder.0.join(".app.0123456789abcdef")).unwrap();
+        File::create(folder.0.join(".app.fedcba9876543210")).unwrap();
+        assert_eq!(replace(&target, b"new", None, false).unwrap(), Replaced::Written);
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_names_the_place() {
+        let folder = Folder::new();
+        let missing = folder.0.join("none/app");
+        let error = replace(&missing, b"x", None, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("none/"), "{error}");
+        // A folder cannot be replaced by a file.
+        let busy = folder.0.join("busy");
+        fs::create_dir(&busy).unwrap();
+        let error = replace(&busy, b"x", None, false).unwrap_err();
+        assert!(error.to_string().contains("busy"), "{error}");
+        assert_eq!(folder.names(), ["busy"], "the staging file is gone");
+    }
+
+    #[test]
+    fn takes_the_longest_names() {
+        let folder = Folder::new();
+        let target = folder.0.join("n".repeat(255));
+        assert_eq!(replace(&target, b"x", None, false).unwrap(), Replaced::Written);
+    }
+
+    #[test]
+    fn reads_within_a_bound() {
+        let folder = Folder::new();
+        let path = folder.0.join("app");
+        replace(&path, b"12345", None, false).unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
+        let error = read_bounded(&path, 4).unwrap_err().to_string();
+        assert!(error.contains("app") && error.contains("4 bytes"), "{error}");
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

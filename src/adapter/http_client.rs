@@ -1,0 +1,352 @@
+//! The one place that makes HTTP requests.
+//!
+//! Every limit is set: connections and whole requests have a time, answers a size. Redirects are not
+//! followed here and statuses are not errors: the caller knows what they mean. Nothing is read from the
+//! environment. Requests of several threads share the open connections.
+
+use std::fmt;
+use std::io::Read as _;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use ureq::http::{self, HeaderName, HeaderValue, Uri, header};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+use ureq::{Agent, Proxy, ProxyProtocol};
+use zeroize::Zeroizing;
+
+use super::clock::Clock;
+use super::resolver::CachingResolver;
+use super::tls_client::TlsConnector;
+use crate::base::secret::Secret;
+
+/// How to make requests.
+pub(crate) struct HttpSettings {
+    /// `None` for plain HTTP only.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Checked and sent instead of the address' host.
+    pub(crate) server_name: Option<ServerName<'static>>,
+    /// `http://[user:password@]host:port`
+    pub(crate) proxy: Option<Secret>,
+    /// Hosts that are reached without the proxy, as in `NO_PROXY`.
+    pub(crate) no_proxy: String,
+    /// Limit of one request, its connection included.
+    pub(crate) timeout: Duration,
+    /// Limit of the body of an answer.
+    pub(crate) reply_bytes_max: usize,
+}
+
+/// A request. Header values may be secret.
+pub(crate) struct HttpRequest<'a> {
+    pub(crate) method: &'a str,
+    /// Absolute.
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<&'a str>,
+}
+
+/// An answer.
+pub(crate) struct HttpReply {
+    pub(crate) status: u16,
+    /// `Location`
+    pub(crate) location: Option<String>,
+    /// `Retry-After`, when it is a number of seconds.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why no answer came. Holds nothing of the request or the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HttpError {
+    /// The request cannot be written down; which part of it.
+    Malformed(&'static str),
+    /// No connection, or it broke; why.
+    NoAnswer(String),
+    /// The body is larger than this many bytes.
+    TooLarge(usize),
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(part) => write!(f, "unusable {part}"),
+            Self::NoAnswer(reason) => f.write_str(reason),
+            Self::TooLarge(bytes_max) => write!(f, "answer larger than {bytes_max} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+/// Makes requests over shared connections.
+pub(crate) struct HttpClient {
+    settings: HttpSettings,
+    proxy: Option<Proxy>,
+    resolver: CachingResolver,
+    agents: RwLock<Agents>,
+}
+
+struct Agents {
+    direct: Agent,
+    proxied: Option<Agent>,
+}
+
+/// A handshake with Vault takes milliseconds; Vault's own client waits 30 s for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of each of the two buffers of a connection; the library's default is 128 KiB.
+const BUFFER_BYTES: usize = 16 * 1024;
+/// A connection is worth keeping between the requests of one round.
+const IDLE_MAX: Duration = Duration::from_secs(15);
+/// Connections kept: one per thread that asks.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+const USER_AGENT: &str = concat!("vault-injector/", env!("CARGO_PKG_VERSION"));
+
+impl HttpClient {
+    /// Prepares; nothing is connected yet. The error says what is wrong with the proxy.
+    pub(crate) fn new(settings: HttpSettings, clock: Clock) -> Result<Self, String> {
+        let proxy = settings.proxy.as_ref().map(|proxy| parse_proxy(proxy.expose())).transpose()?;
+        let resolver = CachingResolver::new(clock);
+        let agents = RwLock::new(Agents::new(&settings, proxy.as_ref(), &resolver));
+        Ok(Self { settings, proxy, resolver, agents })
+    }
+
+    /// Makes one request.
+    pub(crate) fn exchange(&self, request: &HttpRequest<'_>) -> Result<HttpReply, HttpError> {
+        let uri: Uri = request.url.parse().map_err(|_invalid| HttpError::Malformed("address"))?;
+        let agent = self.agent_for(&uri);
+        let mut builder = http::Request::builder().method(request.method).uri(uri);
+        for (name, value) in request.headers {
+            let name: HeaderName =
+                name.parse().map_err(|_e| HttpError::Malformed("header name"))?;
+            let mut value: HeaderValue =
+                value.parse().map_err(|_e| HttpError::Malformed("header value"))?;
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
+        }
+        let malformed = |_e| HttpError::Malformed("request");
+        let answer = match request.body {
+            Some(body) => agent.run(builder.body(body).map_err(malformed)?),
+            None => agent.run(builder.body(()).map_err(malformed)?),
+        };
+        let mut answer = answer.map_err(|e| self.no_answer(&e))?;
+        let of_header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let location = of_header(header::LOCATION).map(str::to_owned);
+        let retry_after = of_header(header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+        let body = self.read_body(answer.body_mut())?;
+        Ok(HttpReply {
+            status: answer.status().as_u16(),
+            location,
+            retry_after: retry_after.map(Duration::from_secs),
+            body,
+        })
+    }
+
+    /// Ends the requests that other threads are waiting for, and all connections. The client stays
+    /// usable: later requests connect anew.
+    pub(crate) fn abort(&self) {
+        let fresh = Agents::new(&self.settings, self.proxy.as_ref(), &self.resolver);
+        let old = std::mem::replace(
+            &mut *self.agents.write().unwrap_or_else(PoisonError::into_inner),
+            fresh,
+        );
+        old.direct.shutdown();
+        if let Some(proxied) = old.proxied {
+            proxied.shutdown();
+        }
+    }
+
+    /// Closes the connections that nobody uses, with their buffers. For moments when no request is
+    /// under way: a later [`HttpClient::abort`] would not reach it.
+    pub(crate) fn close_idle(&self) {
+        let fresh = Agents::new(&self.settings, self.proxy.as_ref(), &self.resolver);
+        *self.agents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    fn agent_for(&self, uri: &Uri) -> Agent {
+        let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
+        match &agents.proxied {
+            Some(proxied) if !bypasses_proxy(uri, &self.settings.no_proxy) => proxied.clone(),
+            Some(_) | None => agents.direct.clone(),
+        }
+    }
+
+    fn read_body(&self, body: &mut ureq::Body) -> Result<Zeroizing<Vec<u8>>, HttpError> {
+        let bytes_max = self.settings.reply_bytes_max;
+        let too_large = HttpError::TooLarge(bytes_max);
+        let announced = match body.content_length() {
+            None => BUFFER_BYTES.min(bytes_max),
+            Some(announced) => usize::try_from(announced).unwrap_or(usize::MAX),
+        };
+        if announced > bytes_max {
+            return Err(too_large);
+        }
+        // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
+        let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+        body.as_reader()
+            .take(bound)
+            .read_to_end(&mut bytes)
+            .map_err(|e| self.no_answer(&ureq::Error::from(e)))?;
+        if bytes.len() > bytes_max { Err(too_large) } else { Ok(bytes) }
+    }
+
+    fn no_answer(&self, error: &ureq::Error) -> HttpError {
+        // The address may be what is wrong.
+        self.resolver.forget();
+        HttpError::NoAnswer(reason(error, self.settings.timeout))
+    }
+}
+
+impl Agents {
+    fn new(settings: &HttpSettings, proxy: Option<&Proxy>, resolver: &CachingResolver) -> Self {
+        let agent = |proxy: Option<&Proxy>| {
+            let config = Agent::config_builder()
+                .http_status_as_error(false)
+                .input_buffer_size(BUFFER_BYTES)
+                .max_idle_age(IDLE_MAX)
+                .max_idle_connections(IDLE_CONNECTIONS_MAX)
+                .max_idle_connections_per_host(IDLE_CONNECTIONS_MAX)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .output_buffer_size(BUFFER_BYTES)
+                .proxy(proxy.cloned())
+                .timeout_connect(Some(CONNECT_TIMEOUT.min(settings.timeout)))
+                .timeout_global(Some(settings.timeout))
+                .user_agent(USER_AGENT)
+                .build();
+            let tls = TlsConnector {
+                config: settings.tls.clone(),
+                server_name: settings.server_name.clone(),
+                proxy: proxy.map(|proxy| proxy.uri().clone()),
+            };
+            let connector =
+                ().chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(tls);
+            Agent::with_parts(config, connector, resolver.clone())
+        };
+        Self { direct: agent(None), proxied: proxy.map(|proxy| agent(Some(proxy))) }
+    }
+}
+
+/// The value is not shown: it may hold a password.
+fn parse_proxy(text: &str) -> Result<Proxy, String> {
+    let proxy = Proxy::new(text).map_err(|_may_quote| {
+        "not a proxy address, want http://[user:password@]host:port".to_owned()
+    })?;
+    match proxy.protocol() {
+        ProxyProtocol::Http | ProxyProtocol::Https => Ok(proxy),
+        other => Err(format!("a {other:?} proxy is not supported, want http:// or https://")),
+    }
+}
+
+/// Go's rule for `NO_PROXY`: a list of `*`, names (also of their subdomains), `.suffixes`, addresses and
+/// networks, each perhaps with a port. Loopback is never reached through a proxy.
+fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
+    use std::net::IpAddr;
+
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let address: Option<IpAddr> = host.parse().ok();
+    if host == "localhost" || address.is_some_and(|a| a.is_loopback()) {
+        return true;
+    }
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let port = uri.port_u16().unwrap_or(default_port);
+    no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+        if entry == "*" {
+            return true;
+        }
+        if let (Some((network, bits)), Some(address)) = (entry.split_once('/'), address) {
+            return network.parse().is_ok_and(|network| shares_prefix(network, address, bits));
+        }
+        let (name, wanted_port) = match entry.rsplit_once(':') {
+            Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
+                (name, digits.parse::<u16>().ok())
+            }
+            _ => (entry, None),
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let is_host = match (address, name.parse::<IpAddr>()) {
+            (Some(address), Ok(same)) => address == same,
+            (Some(_), Err(_)) => false,
+            (None, _) => {
+                let suffix = name.strip_prefix('*').unwrap_or(&name);
+                match suffix.strip_prefix('.') {
+                    Some(_) => host.ends_with(suffix),
+                    None => {
+                        host == suffix
+                            || host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+                    }
+                }
+            }
+        };
+        is_host && wanted_port.is_none_or(|wanted| wanted == port)
+    })
+}
+
+/// Whether both addresses are of one family and begin with the same `bits` bits.
+fn shares_prefix(a: std::net::IpAddr, b: std::net::IpAddr, bits: &str) -> bool {
+    use std::net::IpAddr;
+
+    let (a, b, width) = match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            (u128::from(a.to_bits()), u128::from(b.to_bits()), 32_u32)
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    let Some(tail) = bits.parse().ok().and_then(|bits| width.checked_sub(bits)) else {
+        return false;
+    };
+    (a ^ b).checked_shr(tail).unwrap_or(0) == 0
+}
+
+/// Why there is no answer, and the way out where it is known.
+fn reason(error: &ureq::Error, timeout: Duration) -> String {
+    match error {
+        ureq::Error::HostNotFound => "the name has no address".to_owned(),
+        ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(tls) => tls_reason(tls),
+            None => match io.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+                Some(inner) => reason(inner, timeout),
+                None => io.to_string(),
+            },
+        },
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            format!("no connection within {} s", CONNECT_TIMEOUT.min(timeout).as_secs_f64())
+        }
+        ureq::Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs_f64()),
+        ureq::Error::ConnectProxyFailed(_) => format!("through the proxy: {error}"),
+        other => other.to_string(),
+    }
+}
+
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription, CertificateError, Error};
+
+    let way_out = match error {
+        Error::InvalidCertificate(
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::Other(_),
+        ) => "; is its CA the one of ca_cert (VAULT_CACERT, VAULT_CACERT_BYTES)?",
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "; set tls_server_name (VAULT_TLS_SERVER_NAME) to a name that the certificate has",
+        Error::InvalidMessage(_) => {
+            "; does the server speak TLS, or should the address be http://?"
+        }
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA,
+        ) => "; the server wants a client certificate: client_cert and client_key",
+        _ => "",
+    };
+    format!("TLS: {error}{way_out}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Listening, signals and the pace of a connection: what the server needs of the operating system.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{SocketAddr, TcpListener as Bound, ToSocketAddrs as _};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, Sleep};
+
+/// Listens on an address as Go writes it: an empty host is every address, IPv6 where there is any.
+pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
+    let bound = match address.strip_prefix(':') {
+        Some(port) => {
+            let any = |host: &str| Bound::bind(format!("{host}:{port}"));
+            any("[::]").or_else(|error| match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                _ => any("0.0.0.0"),
+            })
+        }
+        None => Bound::bind(address.to_socket_addrs()?.collect::<Vec<SocketAddr>>().as_slice()),
+    }?;
+    bound.set_nonblocking(true)?;
+    TcpListener::from_std(bound)
+}
+
+/// The signals that end the process.
+pub(crate) struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// Which of them came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndSignal {
+    /// SIGINT: a person.
+    Interrupt,
+    /// SIGTERM: Kubernetes.
+    Terminate,
+}
+
+impl EndSignal {
+    /// `SIGINT` or `SIGTERM`
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+}
+
+impl EndSignals {
+    /// From now on these signals no longer kill the process.
+    pub(crate) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> EndSignal {
+        let interrupt = self.interrupt.recv();
+        match race(interrupt, self.terminate.recv()).await {
+            First::Left(_) => EndSignal::Interrupt,
+            First::Right(_) => EndSignal::Terminate,
+        }
+    }
+}
+
+/// Which of two futures was ready first.
+pub(crate) enum First<A, B> {
+    /// The first one, also when both were.
+    Left(A),
+    /// The second one.
+    Right(B),
+}
+
+/// Waits for whichever comes first and drops the other.
+pub(crate) async fn race<A, B>(
+    left: impl Future<Output = A>,
+    right: impl Future<Output = B>,
+) -> First<A, B> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(move |cx| {
+        if let Poll::Ready(a) = left.as_mut().poll(cx) {
+            return Poll::Ready(First::Left(a));
+        }
+        right.as_mut().poll(cx).map(First::Right)
+    })
+    .await
+}
+
+/// Whether a connection starts with a TLS record: a handshake's first byte is 22 (RFC 8446 §5.1).
+/// Nothing is taken from the stream.
+pub(crate) async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0_u8];
+    let count = stream.peek(&mut first).await?;
+    if count == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(first == [22])
+}
+
+/// Where a connection stands between two requests. hyper's own timer cannot tell waiting for a request
+/// from waiting for the rest of its header.
+#[derive(Clone, Debug)]
+pub(crate) struct Stage(Rc<Cell<Waits>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// For the first byte of a request.
+    Idle,
+    /// For the rest of a header.
+    Header,
+    /// For us.
+    Answer,
+}
+
+impl Stage {
+    /// A new connection owes a header.
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(Cell::new(Waits::Header)))
+    }
+
+    /// The header is whole.
+    pub(crate) fn request_begins(&self) {
+        self.0.set(Waits::Answer);
+    }
+
+    /// The answer is ready.
+    pub(crate) fn request_ends(&self) {
+        self.0.set(Waits::Idle);
+    }
+}
+
+/// A stream that breaks off when a header comes too slowly or when answers are not taken.
+pub(crate) struct Paced<S> {
+    stream: S,
+    stage: Stage,
+    limit: Duration,
+    /// Running while a header is owed.
+    header: Option<Pin<Box<Sleep>>>,
+    /// Running while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Paced<S> {
+    /// `limit` is for one whole header, and for one pause of a peer that takes nothing.
+    pub(crate) const fn new(stream: S, stage: Stage, limit: Duration) -> Self {
+        Self { stream, stage, limit, header: None, stall: None }
+    }
+
+    /// A pending operation is cut off when its timer has run out; the timer starts at the first call.
+    fn wait<T>(
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        limit: Duration,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        let timer =
+            timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));
+        timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match result {
+            Poll::Ready(result) => {
+                self.stall = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => Self::wait(&mut self.stall, self.limit, cx),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.stage.0.get() != Waits::Header {
+            this.header = None;
+        }
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if this.stage.0.get() == Waits::Idle && buf.filled().len() > before {
+            this.stage.0.set(Waits::Header);
+        }
+        if this.stage.0.get() != Waits::Header {
+            return result;
+        }
+        // Bytes that trickle in do not stop the clock.
+        match Self::wait(&mut this.header, this.limit, cx) {
+            Poll::Ready(late) => Poll::Ready(late),
+            Poll::Pending => result,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.written(cx, result)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_flush(cx);
+        this.written(cx, result)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.written(cx, result)
+    }
+}

@@ -1,0 +1,347 @@
+//! The server's side of TLS: what is offered, which certificate is served and where it comes from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+use ring::digest::{Context, SHA256};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, ring as provider};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, CipherSuite, RootCertStore, ServerConfig};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+/// Why there is no certificate to serve, or no TLS at all.
+#[derive(Debug)]
+pub(crate) enum TlsError {
+    /// The cipher suites leave nothing for the versions.
+    Agree(rustls::Error),
+    /// These cipher suites do not exist here.
+    Cipher(Vec<String>),
+    /// Something in this file is not what it should be. Holds no content: it may be a key.
+    Content {
+        /// The file.
+        path: String,
+        /// What is missing.
+        lacks: &'static str,
+    },
+    /// The key belongs to another certificate, or is of a kind that cannot sign.
+    Fit(rustls::Error),
+    /// No certificate could be made.
+    Generate(rcgen::Error),
+    /// A file cannot be read.
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agree(_) => f.write_str("no TLS version is left to offer"),
+            Self::Cipher(names) => {
+                write!(f, "unsupported cipher suites {}, want some of ", names.join(", "))?;
+                f.write_str(&suite_names().into_keys().collect::<Vec<_>>().join(", "))
+            }
+            Self::Content { path, lacks } => write!(f, "no {lacks} in {path}"),
+            Self::Fit(_) => f.write_str("certificate and key do not fit"),
+            Self::Generate(_) => f.write_str("cannot make a certificate"),
+            Self::Read { path, .. } => write!(f, "cannot read {path}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Agree(source) | Self::Fit(source) => Some(source),
+            Self::Generate(source) => Some(source),
+            Self::Read { source, .. } => Some(source),
+            Self::Cipher(_) | Self::Content { .. } => None,
+        }
+    }
+}
+
+/// What is offered to clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    provider: CryptoProvider,
+    tls13_only: bool,
+}
+
+impl Offer {
+    /// TLS 1.3, and 1.2 unless `tls13_only`. A non-empty list of suites chooses among those of 1.2; the
+    /// names of 1.3 are accepted and change nothing, as in Go.
+    pub(crate) fn new(tls13_only: bool, suites: &[String]) -> Result<Self, TlsError> {
+        let mut provider = provider::default_provider();
+        let names = suite_names();
+        let unknown = suites.iter().filter(|name| !names.contains_key(*name)).cloned();
+        let unknown: Vec<String> = unknown.collect();
+        if !unknown.is_empty() {
+            return Err(TlsError::Cipher(unknown));
+        }
+        if !suites.is_empty() {
+            let wanted: Vec<CipherSuite> =
+                suites.iter().filter_map(|name| names.get(name)).copied().collect();
+            provider
+                .cipher_suites
+                .retain(|suite| suite.tls13().is_some() || wanted.contains(&suite.suite()));
+        }
+        Ok(Self { provider, tls13_only })
+    }
+
+    /// The server's configuration. Nothing is kept of a session: API servers do not resume any.
+    pub(crate) fn server_config(self, served: Arc<Served>) -> Result<ServerConfig, TlsError> {
+        let versions: &[_] = if self.tls13_only { &[&TLS13] } else { &[&TLS13, &TLS12] };
+        let mut config = ServerConfig::builder_with_provider(Arc::new(self.provider))
+            .with_protocol_versions(versions)
+            .map_err(TlsError::Agree)?
+            .with_no_client_auth()
+            .with_cert_resolver(served);
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+}
+
+/// What may be asked for: IANA's names, and Go's short ones of the ChaCha20 suites.
+fn suite_names() -> BTreeMap<String, CipherSuite> {
+    let mut names = BTreeMap::new();
+    for suite in provider::default_provider().cipher_suites {
+        // rustls prefixes those of TLS 1.3 with `TLS13_`.
+        let name = suite.suite().as_str().unwrap_or_default().replace("TLS13_", "TLS_");
+        if let Some(short) = name.strip_suffix("_POLY1305_SHA256").filter(|n| n.contains("_WITH_"))
+        {
+            let _first = names.insert(format!("{short}_POLY1305"), suite.suite());
+        }
+        let _first = names.insert(name, suite.suite());
+    }
+    names
+}
+
+/// The certificate that is served now, whatever name the client asks for. Replaced as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Served(RwLock<Option<Arc<CertifiedKey>>>);
+
+impl Served {
+    /// Serves `material` from the next handshake on.
+    pub(crate) fn replace(&self, material: &Material) {
+        let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Arc::clone(&material.key));
+    }
+}
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A certificate with its key.
+pub(crate) struct Material {
+    key: Arc<CertifiedKey>,
+    /// When it expires, seconds since the epoch; `None` when that cannot be told.
+    pub(crate) not_after: Option<u64>,
+    /// SHA-256 of the certificate, lower-case hex.
+    pub(crate) fingerprint: String,
+}
+
+impl Material {
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
+        let not_after = chain.first().and_then(not_after);
+        let fingerprint = chain.first().map(|leaf| fingerprint(leaf)).unwrap_or_default();
+        let key = CertifiedKey::from_der(chain, key, &provider::default_provider())
+            .map_err(TlsError::Fit)?;
+        Ok(Self { key: Arc::new(key), not_after, fingerprint })
+    }
+}
+
+/// When a certificate expires. The verifier says it itself when asked about a moment after all time.
+fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    let algorithms = provider::default_provider().signature_verification_algorithms.all;
+    let verdict = verify_server_cert_signed_by_trust_anchor(
+        &parsed,
+        &RootCertStore::empty(),
+        &[],
+        end_of_time,
+        algorithms,
+    );
+    match verdict {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Some(not_after.as_secs()),
+        _ => None,
+    }
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    let digest = ring::digest::digest(&SHA256, der);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where certificates come from.
+pub(crate) enum Source {
+    /// Two PEM files that somebody else keeps.
+    Files(Files),
+    /// Our own CA, which lives as long as the process.
+    SelfSigned(Box<SelfSigned>),
+}
+
+impl Source {
+    /// A new certificate, or `None` when the last one is still right. `now` is seconds since the epoch.
+    pub(crate) fn poll(&mut self, now: u64) -> Result<Option<Material>, TlsError> {
+        match self {
+            Self::Files(files) => files.poll(),
+            Self::SelfSigned(own) => own.poll(now),
+        }
+    }
+
+    /// SHA-256 of our own CA, lower-case hex.
+    pub(crate) fn ca_fingerprint(&self) -> Option<String> {
+        match self {
+            Self::Files(_) => None,
+            Self::SelfSigned(own) => Some(fingerprint(own.ca.der())),
+        }
+    }
+}
+
+/// Two PEM files that somebody else keeps.
+pub(crate) struct Files {
+    certificate: String,
+    key: String,
+    bytes_max: u64,
+    /// Of both files as last handed out.
+    seen: Option<Vec<u8>>,
+}
+
+impl Files {
+    /// Neither file may be longer than `bytes_max`.
+    pub(crate) const fn new(certificate: String, key: String, bytes_max: u64) -> Self {
+        Self { certificate, key, bytes_max, seen: None }
+    }
+
+    fn poll(&mut self) -> Result<Option<Material>, TlsError> {
+        let certificate = read(&self.certificate, self.bytes_max)?;
+        let key = read(&self.key, self.bytes_max)?;
+        let mut digest = Context::new(&SHA256);
+        digest.update(&certificate);
+        digest.update(b"\0");
+        digest.update(&key);
+        let digest = digest.finish().as_ref().to_vec();
+        if self.seen.as_ref() == Some(&digest) {
+            return Ok(None);
+        }
+        let lacks = |path: &String, lacks| TlsError::Content { path: path.clone(), lacks };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|_quotes_content| lacks(&self.certificate, "well-formed PEM certificates"))?;
+        if chain.is_empty() {
+            return Err(lacks(&self.certificate, "PEM certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&key)
+            .map_err(|_quotes_content| lacks(&self.key, "PEM private key"))?;
+        let material = Material::new(chain, key)?;
+        self.seen = Some(digest);
+        Ok(Some(material))
+    }
+}
+
+fn read(path: &str, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = File::open(path);
+    file.and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
+        .and_then(|count| match u64::try_from(count) {
+            Ok(count) if count <= bytes_max => Ok(()),
+            _ => Err(io::Error::other(format!("larger than {bytes_max} bytes"))),
+        })
+        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// Our own CA and the leaf certificates it signs.
+pub(crate) struct SelfSigned {
+    ca: CertifiedIssuer<'static, KeyPair>,
+    hosts: Vec<String>,
+    renew_at: u64,
+}
+
+/// Lives of what we make, as vault-k8s has them: leaves are renewed when a tenth is left.
+const CA_SECONDS: u64 = 3650 * 24 * 3600;
+const LEAF_SECONDS: u64 = 24 * 3600;
+/// For clients whose clock is behind ours.
+const BACKDATED_SECONDS: u64 = 60;
+
+impl SelfSigned {
+    /// A new CA, and leaves for `hosts`: names or addresses. `now` is seconds since the epoch.
+    pub(crate) fn new(hosts: Vec<String>, now: u64) -> Result<Self, TlsError> {
+        let mut params = params("Agent Inject CA", Vec::new(), now, CA_SECONDS)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
+        let ca = CertifiedIssuer::self_signed(params, new_key()?).map_err(TlsError::Generate)?;
+        Ok(Self { ca, hosts, renew_at: 0 })
+    }
+
+    fn poll(&mut self, now: u64) -> Result<Option<Material>, TlsError> {
+        if now < self.renew_at {
+            return Ok(None);
+        }
+        let key = new_key()?;
+        let mut params = params("Agent Inject Service", self.hosts.clone(), now, LEAF_SECONDS)?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&key, &self.ca).map_err(TlsError::Generate)?;
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let material = Material::new(vec![leaf.der().clone()], key)?;
+        self.renew_at = now + LEAF_SECONDS / 10 * 9;
+        Ok(Some(material))
+    }
+}
+
+fn new_key() -> Result<KeyPair, TlsError> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::Generate)
+}
+
+fn params(
+    name: &str,
+    hosts: Vec<String>,
+    now: u64,
+    seconds: u64,
+) -> Result<CertificateParams, TlsError> {
+    let moment = |seconds: u64| {
+        let seconds = i64::try_from(seconds).unwrap_or_default();
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    };
+    let mut params = CertificateParams::new(hosts).map_err(TlsError::Generate)?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = moment(now.saturating_sub(BACKDATED_SECONDS));
+    params.not_after = moment(now.saturating_add(seconds));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! Vault over HTTP: requests of [`crate::domain::vault`] out, replies in.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use ureq::http::Uri;
+
+use super::clock::Clock;
+use super::files;
+use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings};
+use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
+use crate::domain::agent_config::Connection;
+use crate::domain::vault::{Reply, Request, VaultError};
+
+/// Bounds of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientLimits {
+    /// Bytes of one answer.
+    pub(crate) reply_bytes_max: usize,
+    /// Bytes of one file of certificates or keys.
+    pub(crate) file_bytes_max: usize,
+}
+
+/// Why there is no client. All of these are mistakes of configuration or missing files.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// Not an address of Vault.
+    Address {
+        /// As configured.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// `https`, and no certificate authority to believe.
+    CaMissing {
+        /// As configured.
+        address: String,
+    },
+    /// A certificate authority that cannot be used.
+    CaUnusable {
+        /// The setting or the path.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client certificate or its key cannot be used.
+    ClientPair {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file that cannot be read.
+    File {
+        /// The setting that names it.
+        setting: &'static str,
+        /// Names the path.
+        source: io::Error,
+    },
+    /// The proxy cannot be used.
+    Proxy {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `tls_server_name` is no name.
+    ServerName {
+        /// As configured.
+        name: String,
+    },
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { address, reason } => write!(f, "Vault address \"{address}\": {reason}"),
+            Self::CaMissing { address } => write!(
+                f,
+                "no certificate authority to check {address} with: set vault.ca_cert or VAULT_CACERT \
+                 (a file), vault.ca_path (a folder) or VAULT_CACERT_BYTES (PEM text), or add a system \
+                 bundle such as {}",
+                SYSTEM_BUNDLES.first().unwrap_or(&"")
+            ),
+            Self::CaUnusable { place, reason } => write!(f, "{place}: {reason}"),
+            Self::ClientPair { reason } => write!(f, "client_cert and client_key: {reason}"),
+            Self::File { setting, .. } => f.write_str(setting),
+            Self::Proxy { reason } => write!(f, "proxy: {reason}"),
+            Self::ServerName { name } => {
+                write!(f, "tls_server_name \"{name}\" is neither a DNS name nor an IP address")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::File { source, .. } = self { Some(source) } else { None }
+    }
+}
+
+/// Where distributions keep the authorities that they trust.
+const SYSTEM_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// What Vault's own client waits for one request.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Files of `ca_path` that are looked at.
+const CA_FILES_MAX: usize = 1000;
+
+/// A client of one Vault. Any number of threads may use it at once.
+pub(crate) struct VaultClient {
+    http: HttpClient,
+    address: String,
+}
+
+impl VaultClient {
+    /// Reads certificates and keys; nothing is sent yet.
+    pub(crate) fn connect(
+        connection: &Connection,
+        limits: ClientLimits,
+        clock: Clock,
+    ) -> Result<Self, ConnectError> {
+        let address = connection.address.trim_end_matches('/').to_owned();
+        let is_https = check_address(&address)?;
+        let has_https_proxy =
+            connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
+        let tls = if is_https || has_https_proxy {
+            let trust = trust(connection, limits.file_bytes_max)?;
+            let identity = identity(connection, limits.file_bytes_max)?;
+            let has_identity = identity.is_some();
+            Some(client_config(trust, identity).map_err(|reason| match has_identity {
+                true => ConnectError::ClientPair { reason },
+                false => ConnectError::CaUnusable { place: "certificate authority".into(), reason },
+            })?)
+        } else {
+            None
+        };
+        let server_name = connection.tls_server_name.as_deref().filter(|name| !name.is_empty());
+        let server_name = server_name.map(|name| {
+            ServerName::try_from(name.to_owned())
+                .map_err(|_invalid| ConnectError::ServerName { name: name.to_owned() })
+        });
+        let settings = HttpSettings {
+            tls,
+            server_name: server_name.transpose()?,
+            proxy: connection.proxy.clone(),
+            no_proxy: connection.no_proxy.clone().unwrap_or_default(),
+            timeout: connection.timeout.filter(|t| !t.is_zero()).unwrap_or(TIMEOUT),
+            reply_bytes_max: limits.reply_bytes_max,
+        };
+        let http = HttpClient::new(settings, clock);
+        Ok(Self { http: http.map_err(|reason| ConnectError::Proxy { reason })?, address })
+    }
+
+    /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
+    /// Vault answered. Retries nothing.
+    pub(crate) fn send(&self, request: &Request) -> Result<Reply, VaultError> {
+        let token = request.token.as_ref().map(crate::base::secret::Secret::expose);
+        if token.is_some_and(|token| !token.bytes().all(|byte| (0x20..0x7f).contains(&byte))) {
+            return Err(VaultError::TokenUnprintable);
+        }
+        let wrap_ttl = request.wrap_ttl.map(|ttl| format!("{}s", ttl.as_secs()));
+        let mut headers = vec![("X-Vault-Request", "true")];
+        headers.extend(token.map(|token| ("X-Vault-Token", token)));
+        headers.extend(request.namespace.as_deref().map(|ns| ("X-Vault-Namespace", ns)));
+        headers.extend(wrap_ttl.as_deref().map(|ttl| ("X-Vault-Wrap-TTL", ttl)));
+        if request.body.is_some() {
+            headers.push(("Content-Type", "application/json"));
+        }
+        let query = if request.query.is_empty() { "" } else { "?" };
+        let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
+        let first = self.exchange(&url, &headers, request)?;
+        if !matches!(first.status, 301 | 302 | 307 | 308) {
+            return Ok(reply(first));
+        }
+        let refused = |why: String| VaultError::Refused {
+            method: request.method.word(),
+            path: request.path.clone(),
+            status: first.status,
+            errors: vec![why],
+            missing_capabilities: Vec::new(),
+            retry_after: None,
+        };
+        let target = first.location.as_deref().unwrap_or_default();
+        let target = redirect_target(&url, target).map_err(|why| refused(why.to_owned()))?;
+        let second = self.exchange(&target, &headers, request)?;
+        if matches!(second.status, 301 | 302 | 307 | 308) {
+            return Err(refused(format!("redirected a second time, by {}", origin(&target))));
+        }
+        Ok(reply(second))
+    }
+
+    /// Ends the requests that other threads are waiting for, such as at SIGTERM. The client stays usable.
+    pub(crate) fn abort(&self) {
+        self.http.abort();
+    }
+
+    /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
+    pub(crate) fn close_idle(&self) {
+        self.http.close_idle();
+    }
+
+    fn exchange(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        request: &Request,
+    ) -> Result<HttpReply, VaultError> {
+        let http = HttpRequest {
+            method: request.method.word(),
+            url,
+            headers,
+            body: request.body.as_ref().map(crate::base::secret::Secret::expose),
+        };
+        self.http.exchange(&http).map_err(|error| match error {
+            HttpError::NoAnswer(reason) => VaultError::Unreachable { address: origin(url), reason },
+            HttpError::Malformed(_) | HttpError::TooLarge(_) => VaultError::Garbled {
+                method: request.method.word(),
+                path: request.path.clone(),
+                reason: error.to_string(),
+            },
+        })
+    }
+}
+
+fn reply(http: HttpReply) -> Reply {
+    Reply { status: http.status, body: http.body, retry_after: http.retry_after }
+}
+
+/// Scheme, host and port of a URL that was built or checked here.
+fn origin(url: &str) -> String {
+    let uri = url.parse::<Uri>().unwrap_or_default();
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
+}
+
+/// Whether the address is one of HTTPS.
+fn check_address(address: &str) -> Result<bool, ConnectError> {
+    let wrong = |reason| ConnectError::Address { address: address.to_owned(), reason };
+    if address.starts_with("unix:") {
+        return Err(wrong("a Unix socket is not supported, want https:// or http://"));
+    }
+    let uri: Uri = address.parse().map_err(|_e| wrong("not a URL, want https://HOST:PORT"))?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        let reason = "a user name or password in it is not supported";
+        return Err(ConnectError::Address { address: origin(address), reason });
+    }
+    if uri.query().is_some() || uri.host().is_none_or(str::is_empty) {
+        return Err(wrong("want https://HOST:PORT and nothing more than a path behind it"));
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(true),
+        Some("http") => Ok(false),
+        Some(_) | None => Err(wrong("want https:// or http://")),
+    }
+}
+
+/// The absolute form of `location`; a step down from HTTPS is refused, as in Vault's client.
+fn redirect_target(from: &str, location: &str) -> Result<String, &'static str> {
+    let from_origin = origin(from);
+    let target = if location.starts_with('/') && !location.starts_with("//") {
+        format!("{from_origin}{location}")
+    } else {
+        location.to_owned()
+    };
+    let uri: Uri = target.parse().map_err(|_e| "a redirect without a usable Location")?;
+    if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
+        return Err("a redirect without a usable Location");
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(target),
+        Some("http") if from_origin.starts_with("http:") => Ok(target),
+        Some("http") => Err("a redirect from https to http, which would show the token"),
+        Some(_) | None => Err("a redirect without a usable Location"),
+    }
+}
+
+/// Vault's order: `ca_cert`, then the PEM text, then `ca_path`, then the system.
+fn trust(connection: &Connection, bytes_max: usize) -> Result<Trust, ConnectError> {
+    if connection.tls_skip_verify {
+        return Ok(Trust::Anyone);
+    }
+    let is_set = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+    if let Some(path) = is_set(&connection.ca_cert) {
+        return of_file("ca_cert", &path, bytes_max);
+    }
+    if let Some(pem) = is_set(&connection.ca_cert_bytes) {
+        return roots("VAULT_CACERT_BYTES".to_owned(), certificates(pem.as_bytes()));
+    }
+    if let Some(path) = is_set(&connection.ca_path) {
+        return of_folder(&path, bytes_max);
+    }
+    if let Some(path) = is_set(&connection.system_ca_file) {
+        return of_file("SSL_CERT_FILE", &path, bytes_max);
+    }
+    match SYSTEM_BUNDLES.iter().find(|path| Path::new(path).is_file()) {
+        Some(path) => of_file("the system's certificates", path, bytes_max),
+        None => Err(ConnectError::CaMissing { address: connection.address.clone() }),
+    }
+}
+
+fn of_file(setting: &'static str, path: &str, bytes_max: usize) -> Result<Trust, ConnectError> {
+    let pem = read(setting, path, bytes_max)?;
+    roots(format!("{setting} {path}"), certificates(&pem))
+}
+
+/// All files of a folder that hold certificates; others, such as keys, are passed over.
+fn of_folder(path: &str, bytes_max: usize) -> Result<Trust, ConnectError> {
+    let unreadable = |e: io::Error| ConnectError::File {
+        setting: "ca_path",
+        source: io::Error::new(e.kind(), format!("{path}: {e}")),
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)?.take(CA_FILES_MAX) {
+        let file = entry.map_err(unreadable)?.path();
+        if file.is_file() {
+            let pem = files::read_bounded(&file, bytes_max)
+                .map_err(|source| ConnectError::File { setting: "ca_path", source })?;
+            found.extend(certificates(&pem).unwrap_or_default());
+        }
+    }
+    roots(format!("ca_path {path}"), Ok(found))
+}
+
+fn roots(
+    place: String,
+    found: Result<Vec<CertificateDer<'static>>, String>,
+) -> Result<Trust, ConnectError> {
+    match found {
+        Ok(found) if !found.is_empty() => Ok(Trust::Roots(found)),
+        Ok(_) => Err(ConnectError::CaUnusable { place, reason: "holds no PEM certificate".into() }),
+        Err(reason) => Err(ConnectError::CaUnusable { place, reason }),
+    }
+}
+
+fn identity(connection: &Connection, bytes_max: usize) -> Result<Option<Identity>, ConnectError> {
+    let wrong = |reason: String| ConnectError::ClientPair { reason };
+    let is_set = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+    match (is_set(&connection.client_cert), is_set(&connection.client_key)) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => {
+            let chain = certificates(&read("client_cert", &cert, bytes_max)?)
+                .map_err(|reason| wrong(format!("{cert}: {reason}")))?;
+            if chain.is_empty() {
+                return Err(wrong(format!("{cert} holds no PEM certificate")));
+            }
+            let pem = zeroize::Zeroizing::new(read("client_key", &key, bytes_max)?);
+            let key = private_key(&pem).map_err(|reason| wrong(format!("{key} {reason}")))?;
+            Ok(Some(Identity { chain, key }))
+        }
+        (Some(_), None) | (None, Some(_)) => Err(wrong("both are needed, or none".to_owned())),
+    }
+}
+
+fn read(setting: &'static str, path: &str, bytes_max: usize) -> Result<Vec<u8>, ConnectError> {
+    files::read_bounded(Path::new(path), bytes_max)
+        .map_err(|source| ConnectError::File { setting, source })
+}
+
+#[cfg(test)]
+mod tests;

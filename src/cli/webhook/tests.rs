@@ -1,0 +1,167 @@
+//! Tests of the table and its reader.
+
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn read(words: &[&str], pairs: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    match Settings::read(&words, &env(pairs)) {
+        Ok(Parsed::Settings(settings)) => Ok(*settings),
+        Ok(Parsed::Help) => Err(vec!["help".into()]),
+        Err(mistakes) => Err(mistakes.iter().map(Mistake::to_string).collect()),
+    }
+}
+
+/// With the one required option.
+fn addressed<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let mut all = vec![("AGENT_INJECT_VAULT_ADDR", "https://v:8200")];
+    all.extend(pairs);
+    all
+}
+
+#[test]
+fn has_every_option_once_with_its_true_default() {
+    let flags: Vec<&str> = TABLE.iter().map(|row| row.flag).filter(|f| !f.is_empty()).collect();
+    // The 37 and 39 of vault-k8s, and `agent`.
+    assert_eq!((flags.len(), TABLE.len()), (38, 40));
+    for row in TABLE {
+        assert_eq!(
+            TABLE.iter().filter(|r| r.variable == row.variable).count(),
+            1,
+            "{}",
+            row.variable
+        );
+        assert!(row.flag.is_empty() || flags.iter().filter(|f| **f == row.flag).count() == 1);
+        if !row.default.is_empty() {
+            let mut settings = Settings::default();
+            row.field.set(&mut settings, row.default).unwrap();
+            assert_eq!(settings, Settings::default(), "{}", row.variable);
+        }
+    }
+}
+
+#[test]
+fn every_option_changes_a_setting() {
+    for row in TABLE {
+        let tries = ["x", "true", "false", "7", "0.5", "3s", ":1", "/m", "json", "native", "debug"];
+        let more = ["tls13", "TLS_AES_128_GCM_SHA256", "-----BEGIN CERTIFICATE-----"];
+        let changes = tries.iter().chain(&more).any(|value| {
+            let mut settings = Settings::default();
+            row.field.set(&mut settings, value).is_ok() && settings != Settings::default()
+        });
+        assert!(changes, "{}", row.variable);
+    }
+}
+
+#[test]
+fn environment_beats_flag_and_empty_counts_as_unset() {
+    let words = ["-vault-image", "a", "--vault-address=https://f", "-log-level=debug"];
+    let settings =
+        read(&words, &[("AGENT_INJECT_VAULT_IMAGE", "b"), ("AGENT_INJECT_LOG_LEVEL", "")]);
+    let settings = settings.unwrap();
+    assert_eq!(settings.inject.image, "b");
+    assert_eq!(settings.inject.address, "https://f");
+    assert_eq!(settings.log_level, Level::Debug);
+}
+
+#[test]
+fn reads_gos_flag_syntax() {
+    let words =
+        ["-revoke-on-shutdown", "--set-security-context=f", "-run-as-user=", "2>&1", "-nonsense"];
+    let settings = read(&words, &addressed(&[])).unwrap();
+    assert!(settings.inject.revoke_on_shutdown && !settings.inject.set_security_context);
+    assert_eq!(settings.inject.run_as_user, "");
+    assert_eq!(read(&["-h"], &[]), Err(vec!["help".into()]));
+    assert!(help().contains("AGENT_INJECT_TEMPLATE_MAX_CONNECTIONS_PER_HOST"));
+    // A boolean takes no second word.
+    assert!(
+        read(&["-revoke-on-shutdown", "false", "-x"], &addressed(&[]))
+            .unwrap()
+            .inject
+            .revoke_on_shutdown
+    );
+}
+
+#[test]
+fn reports_every_mistake_with_its_name_and_value() {
+    let words = ["-nonsense", "-log-level=loud", "-tls-key-file"];
+    let mistakes = read(
+        &words,
+        &[
+            ("AGENT_INJECT_RUN_AS_SAME_USER", "maybe"),
+            ("AGENT_INJECT_AUTH_MIN_BACKOFF", "5"),
+            ("AGENT_INJECT_TLS_CIPHER_SUITES", "TLS_RSA_WITH_RC4_128_SHA"),
+            ("AGENT_INJECT_TLS_CERT_FILE", "/c"),
+            ("AGENT_INJECT_VAULT_CACERT_BYTES", "AAAA"),
+        ],
+    )
+    .unwrap_err();
+    for (start, word) in [
+        ("-nonsense: ", "unknown flag"),
+        ("-log-level=\"loud\": ", "unknown log level"),
+        ("-tls-key-file: ", "needs a value"),
+        ("AGENT_INJECT_RUN_AS_SAME_USER=\"maybe\": ", "not a boolean"),
+        ("AGENT_INJECT_AUTH_MIN_BACKOFF=\"5\": ", "unit"),
+        ("AGENT_INJECT_TLS_CIPHER_SUITES=", "TLS_RSA_WITH_RC4_128_SHA"),
+        ("AGENT_INJECT_TLS_KEY_FILE: ", "needs its key file"),
+        ("AGENT_INJECT_VAULT_CACERT_BYTES=\"AAAA\": ", "PEM"),
+        ("AGENT_INJECT_VAULT_ADDR: ", "no Vault address"),
+    ] {
+        assert!(
+            mistakes.iter().any(|m| m.starts_with(start) && m.contains(word)),
+            "{start} {mistakes:?}"
+        );
+    }
+    assert_eq!(mistakes.len(), 9, "{mistakes:?}");
+}
+
+#[test]
+fn resources_stay_unsaid_until_said() {
+    let settings =
+        read(&["-cpu-limit="], &addressed(&[("AGENT_INJECT_MEM_LIMIT", "64Mi")])).unwrap();
+    let resources = settings.inject.resources;
+    assert_eq!(resources.limits_cpu.as_deref(), Some(""));
+    assert_eq!(resources.limits_mem.as_deref(), Some("64Mi"));
+    assert_eq!(resources.requests_cpu, None);
+}
+
+#[test]
+fn ca_certificates_may_come_as_base64() {
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let coded = base64::engine::general_purpose::STANDARD.encode(pem);
+    for value in [pem, &coded] {
+        let pairs = addressed(&[("AGENT_INJECT_VAULT_CACERT_BYTES", value)]);
+        assert_eq!(read(&[], &pairs).unwrap().inject.ca_cert_bytes, pem);
+    }
+}
+
+#[test]
+fn tells_what_it_does_not_act_on() {
+    let pairs = addressed(&[
+        ("AGENT_INJECT_TLS_AUTO", "cfg"),
+        ("AGENT_INJECT_TLS_MIN_VERSION", "tls10"),
+        ("AGENT_INJECT_AGENT_INJECT_RUN_AS_USER", "7"),
+        ("TLS_CERT_FILE", "/c"),
+    ]);
+    let settings = read(&[], &pairs).unwrap();
+    assert_eq!(settings.inject.run_as_user, "100");
+    let told: Vec<String> =
+        notices(&settings, &env(&pairs)).into_iter().map(|n| n.option).collect();
+    let want = [
+        "AGENT_INJECT_TLS_AUTO",
+        "AGENT_INJECT_TLS_MIN_VERSION",
+        "AGENT_INJECT_AGENT_INJECT_RUN_AS_USER",
+        "TLS_CERT_FILE",
+    ];
+    assert_eq!(told, want);
+}
+
+#[test]
+fn the_offline_seam_needs_no_address() {
+    let config = inject_config(&env(&[("AGENT_INJECT_AGENT", "vault")])).unwrap();
+    assert_eq!(config.agent, AgentChoice::Vault);
+    assert_eq!(inject_config(&env(&[("AGENT_INJECT_AGENT", "x")])).unwrap_err().len(), 1);
+}

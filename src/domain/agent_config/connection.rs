@@ -1,0 +1,97 @@
+//! How to reach Vault: the environment over the block `vault`.
+
+use super::section::{Notes, Section, parse_duration, parse_truth};
+use super::{Connection, Environment};
+use crate::base::secret::Secret;
+
+/// Where Vault's own client looks when nothing is configured.
+const ADDRESS: &str = "https://127.0.0.1:8200";
+/// `vault.retry.num_retries` of Vault Agent.
+const NUM_RETRIES: u32 = 12;
+/// `VAULT_MAX_RETRIES` of Vault's client.
+const MAX_RETRIES: u32 = 2;
+
+/// The variable `BAO_X`, else `VAULT_X`; an empty one counts as absent.
+pub(super) fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
+    let of = |prefix: &str| env.get(&format!("{prefix}_{name}")).map(String::as_str);
+    of("BAO").filter(|v| !v.is_empty()).or_else(|| of("VAULT").filter(|v| !v.is_empty()))
+}
+
+/// Decodes `vault` and lays the environment over it.
+pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Notes) -> Connection {
+    let pick = |name: &str, key: &'static str| {
+        let configured = vault.and_then(|vault| vault.text(key));
+        variable(env, name).map(str::to_owned).or(configured)
+    };
+    let address = pick("ADDR", "address").unwrap_or_else(|| ADDRESS.to_owned());
+    let skip = vault.is_some_and(|vault| vault.truth("tls_skip_verify", false));
+    let timeout = variable(env, "CLIENT_TIMEOUT").and_then(|text| {
+        parse_duration(text).map_err(|reason| notes.error("VAULT_CLIENT_TIMEOUT", reason)).ok()
+    });
+    let max_retries = variable(env, "MAX_RETRIES").map(|text| {
+        text.trim().parse().unwrap_or_else(|_e| {
+            notes.error("VAULT_MAX_RETRIES", format!("\"{text}\" is not a whole number"));
+            MAX_RETRIES
+        })
+    });
+    Connection {
+        ca_cert: pick("CACERT", "ca_cert"),
+        ca_cert_bytes: variable(env, "CACERT_BYTES").map(str::to_owned),
+        ca_path: pick("CAPATH", "ca_path"),
+        system_ca_file: env.get("SSL_CERT_FILE").filter(|path| !path.is_empty()).cloned(),
+        client_cert: pick("CLIENT_CERT", "client_cert"),
+        client_key: pick("CLIENT_KEY", "client_key"),
+        tls_skip_verify: variable(env, "SKIP_VERIFY").map_or(skip, |text| {
+            parse_truth(text).unwrap_or_else(|| {
+                let reason = format!("\"{text}\" is not a boolean, want true or false");
+                notes.error("VAULT_SKIP_VERIFY", reason);
+                false
+            })
+        }),
+        tls_server_name: pick("TLS_SERVER_NAME", "tls_server_name"),
+        timeout,
+        proxy: proxy(&address, env).map(Secret::new),
+        no_proxy: either(env, "NO_PROXY").map(str::to_owned),
+        num_retries: num_retries(vault),
+        max_retries: max_retries.unwrap_or(MAX_RETRIES),
+        address: address.trim().trim_end_matches('/').to_owned(),
+    }
+}
+
+/// Absent and 0 are the default, −1 is no retry.
+fn num_retries(vault: Option<&Section<'_>>) -> Option<u32> {
+    let Some(retry) = vault.and_then(|vault| vault.block("retry")) else {
+        return Some(NUM_RETRIES);
+    };
+    let count = retry.integer("num_retries").unwrap_or(0);
+    retry.ignore_rest();
+    match count {
+        0 => Some(NUM_RETRIES),
+        -1 => None,
+        count => u32::try_from(count).map_or_else(
+            |_e| {
+                retry.error(
+                    "num_retries",
+                    format!("{count}, want -1 (no retry), 0 (default) or more"),
+                );
+                None
+            },
+            Some,
+        ),
+    }
+}
+
+fn proxy<'e>(address: &str, env: &'e Environment) -> Option<&'e str> {
+    let own = variable(env, "PROXY_ADDR").or_else(|| variable(env, "HTTP_PROXY"));
+    let is_https = address.starts_with("https:");
+    own.or_else(|| either(env, if is_https { "HTTPS_PROXY" } else { "HTTP_PROXY" }))
+}
+
+/// A variable in upper case, else in lower case.
+fn either<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
+    let value = env.get(name).filter(|value| !value.is_empty());
+    value
+        .or_else(|| env.get(&name.to_ascii_lowercase()))
+        .map(String::as_str)
+        .filter(|v| !v.is_empty())
+}

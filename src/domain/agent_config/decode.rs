@@ -1,0 +1,360 @@
+//! From a document to a checked configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::connection::{self, variable};
+use super::section::{ConfigError, Notes, Section};
+use super::{
+    AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Sink, TemplateBody,
+    TemplateConfig, TemplateSettings,
+};
+use crate::base::json::Json;
+
+/// Where Kubernetes puts a pod's own token.
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// Lays documents over each other as Vault Agent does with several `-config`: later settings and blocks
+/// replace earlier ones, templates and listeners add up.
+pub fn merge(documents: Vec<Json>) -> Json {
+    let mut merged = BTreeMap::new();
+    for document in documents {
+        let Json::Object(members) = document else { return document };
+        for (key, value) in members {
+            let is_list = ["env_template", "listener", "template"].contains(&key.as_str());
+            let value = match merged.remove(&key) {
+                Some(before) if is_list => {
+                    Json::Array(items(before).into_iter().chain(items(value)).collect())
+                }
+                Some(_) | None => value,
+            };
+            merged.insert(key, value);
+        }
+    }
+    Json::Object(merged)
+}
+
+fn items(value: Json) -> Vec<Json> {
+    if let Json::Array(items) = value { items } else { vec![value] }
+}
+
+/// Decodes a document, with the environment over its block `vault`. All mistakes are reported together,
+/// sorted by place.
+pub fn decode(document: &Json, env: &Environment) -> Result<AgentConfig, Vec<ConfigError>> {
+    let Some(members) = document.as_object() else {
+        let reason = "want an object with auto_auth, vault and template".to_owned();
+        return Err(vec![ConfigError { place: "configuration".to_owned(), reason }]);
+    };
+    let notes = Notes::default();
+    let top = Section::new(members, String::new(), &notes);
+    let vault = top.block("vault");
+    let connection = connection::decode(vault.as_ref(), env, &notes);
+    let vault_namespace = vault.as_ref().and_then(|vault| vault.text("namespace"));
+    if let Some(vault) = &vault {
+        vault.ignore_rest();
+    }
+    for key in ["env_template", "exec"] {
+        if top.is_set(key) {
+            top.error(
+                key,
+                "running the app under the agent is not supported here: use the mode exec",
+            );
+        }
+    }
+    let mut templates: Vec<_> = top.blocks("template").iter().map(template).collect();
+    let (injector, own_templates) = injector(&top);
+    templates.extend(own_templates);
+    let auto_auth = top.block("auto_auth");
+    if auto_auth.is_none() {
+        top.error("auto_auth", "missing: say how to log in");
+    }
+    let method = auto_auth.as_ref().and_then(|auto| method(auto, vault_namespace, env));
+    let sinks: Vec<_> = auto_auth.as_ref().map(sinks).unwrap_or_default();
+    if let Some(auto_auth) = auto_auth.as_ref().filter(|_| templates.is_empty() && sinks.is_empty())
+    {
+        auto_auth.error("sink", "nothing to do: want a sink or a template");
+    }
+    let template_config = template_settings(top.block("template_config").as_ref());
+    let (pid_file, exit_after_auth) = (top.text("pid_file"), top.truth("exit_after_auth", false));
+    if let Some(auto_auth) = &auto_auth {
+        auto_auth.ignore_rest();
+    }
+    top.ignore_rest();
+    drop((vault, auto_auth, top));
+    let (errors, ignored) = notes.into_parts();
+    match method {
+        Some(method) if errors.is_empty() => Ok(AgentConfig {
+            method,
+            sinks,
+            exit_after_auth,
+            pid_file,
+            vault: connection,
+            templates,
+            template_config,
+            injector,
+            ignored,
+        }),
+        Some(_) | None => Err(errors),
+    }
+}
+
+/// `auto_auth.method`; `None` after a mistake was noted.
+fn method(
+    auto_auth: &Section<'_>,
+    vault_namespace: Option<String>,
+    env: &Environment,
+) -> Option<AuthMethod> {
+    let own_keys = ["type", "config", "mount_path", "namespace", "wrap_ttl"];
+    let mut methods = auto_auth.labelled("method", &own_keys);
+    if methods.len() != 1 {
+        auto_auth.error("method", format!("{} methods, want one", methods.len()));
+        return None;
+    }
+    let (label, method) = methods.pop()?;
+    let kind_name = method.text("type").or(label).unwrap_or_default().to_ascii_lowercase();
+    if kind_name.is_empty() {
+        method.error("type", "missing: want approle, jwt, kubernetes or token_file");
+        return None;
+    }
+    refuse_wrapping(&method);
+    let nothing = BTreeMap::new();
+    let config = method.block("config").unwrap_or_else(|| method.beside("config", &nothing));
+    let kind = auth_kind(&kind_name, &method, &config);
+    config.ignore_rest();
+    let min_backoff = method.duration("min_backoff", Duration::from_secs(1));
+    let max_backoff = method.duration("max_backoff", Duration::from_secs(300));
+    if min_backoff > max_backoff {
+        let reason = format!("{min_backoff:?} is longer than max_backoff, {max_backoff:?}");
+        method.error("min_backoff", reason);
+    }
+    let namespace = variable(env, "NAMESPACE").map(str::to_owned);
+    let namespace = namespace.or_else(|| method.text("namespace")).or(vault_namespace);
+    let mount_path = method.text("mount_path").unwrap_or_else(|| format!("auth/{kind_name}"));
+    let exit_on_err = method.truth("exit_on_err", false);
+    method.ignore_rest();
+    Some(AuthMethod {
+        kind: kind?,
+        mount_path: mount_path.trim_matches('/').to_owned(),
+        namespace: namespace.as_deref().and_then(normal_namespace),
+        min_backoff,
+        max_backoff,
+        exit_on_err,
+    })
+}
+
+fn auth_kind(name: &str, method: &Section<'_>, config: &Section<'_>) -> Option<AuthKind> {
+    match name {
+        "approle" => Some(AuthKind::Approle {
+            role_id_file_path: config.required("role_id_file_path"),
+            secret_id_file_path: config.text("secret_id_file_path"),
+            remove_secret_id_file_after_reading: config
+                .truth("remove_secret_id_file_after_reading", true),
+            secret_id_response_wrapping_path: config.text("secret_id_response_wrapping_path"),
+        }),
+        "jwt" => Some(AuthKind::Jwt {
+            role: config.required("role"),
+            path: config.required("path"),
+            remove_jwt_after_reading: config.truth("remove_jwt_after_reading", true),
+        }),
+        "kubernetes" => Some(AuthKind::Kubernetes {
+            role: config.required("role"),
+            token_path: config
+                .text("token_path")
+                .unwrap_or_else(|| SERVICE_ACCOUNT_TOKEN.to_owned()),
+        }),
+        "token_file" => {
+            Some(AuthKind::TokenFile { token_file_path: config.required("token_file_path") })
+        }
+        other => {
+            let reason = format!(
+                "\"{other}\" is not supported, want approle, jwt, kubernetes or token_file"
+            );
+            method.error("type", reason);
+            None
+        }
+    }
+}
+
+/// A bare token where a wrapped or encrypted one was asked for would be a leak.
+fn refuse_wrapping(section: &Section<'_>) {
+    if section.is_set("wrap_ttl") {
+        section.error("wrap_ttl", "wrapped tokens are not supported, remove it");
+    }
+}
+
+fn sinks(auto_auth: &Section<'_>) -> Vec<Sink> {
+    let own_keys = ["type", "config", "wrap_ttl", "dh_type", "dh_path"];
+    let found = auto_auth.labelled("sink", &own_keys).into_iter().filter_map(|(label, sink)| {
+        let kind = sink.text("type").or(label).unwrap_or_default();
+        if !kind.eq_ignore_ascii_case("file") {
+            sink.error("type", format!("\"{kind}\" is not supported, want file"));
+            return None;
+        }
+        refuse_wrapping(&sink);
+        for key in ["dh_type", "dh_path", "derive_key", "aad", "aad_env_var"] {
+            if sink.is_set(key) {
+                sink.error(key, "encrypted tokens are not supported, remove it");
+            }
+        }
+        let config = sink.block("config");
+        sink.ignore_rest();
+        let Some(config) = config else {
+            sink.error("config", "missing: want config with path");
+            return None;
+        };
+        let mode = config.permissions("mode", 0o777).unwrap_or(0o640);
+        let path = config.required("path");
+        config.ignore_rest();
+        Some(Sink { path, mode })
+    });
+    found.collect()
+}
+
+fn template_settings(section: Option<&Section<'_>>) -> TemplateSettings {
+    const INTERVAL: Duration = Duration::from_secs(300);
+    const THRESHOLD: f64 = 0.9;
+    let Some(section) = section else {
+        return TemplateSettings {
+            exit_on_retry_failure: false,
+            static_secret_render_interval: INTERVAL,
+            lease_renewal_threshold: THRESHOLD,
+        };
+    };
+    let threshold = section.text("lease_renewal_threshold").map(|text| {
+        let number = text.trim().parse::<f64>().ok().filter(|n| *n > 0.0 && *n < 1.0);
+        number.unwrap_or_else(|| {
+            let reason = format!("\"{text}\": want a number between 0 and 1, such as 0.9");
+            section.error("lease_renewal_threshold", reason);
+            THRESHOLD
+        })
+    });
+    let interval = section.duration("static_secret_render_interval", INTERVAL);
+    let exit_on_retry_failure = section.truth("exit_on_retry_failure", false);
+    section.ignore_rest();
+    TemplateSettings {
+        exit_on_retry_failure,
+        // Zero is "not set", as in Vault Agent.
+        static_secret_render_interval: if interval.is_zero() { INTERVAL } else { interval },
+        lease_renewal_threshold: threshold.unwrap_or(THRESHOLD),
+    }
+}
+
+/// Settings of a template that Vault Agent knows and that have no effect here.
+const INERT_TEMPLATE_SETTINGS: &[&str] =
+    &["backup", "error_fatal", "map_to_env", "vault_grace", "wait"];
+
+fn template(section: &Section<'_>) -> TemplateConfig {
+    let delimiter = |key, default: &str| section.text(key).unwrap_or_else(|| default.to_owned());
+    let left_delimiter = delimiter("left_delimiter", "{{");
+    let right_delimiter = delimiter("right_delimiter", "}}");
+    let body = match (section.text("source"), section.text("contents")) {
+        (Some(_), Some(_)) => {
+            section.error("source", "both source and contents are given, want one");
+            None
+        }
+        (Some(source), None) => {
+            Some(TemplateBody::GoFile { source, left_delimiter, right_delimiter })
+        }
+        (None, contents) => {
+            if contents.is_none() && section.value("contents").is_none() {
+                section.error("contents", "missing: want contents or source");
+            }
+            let contents = contents.unwrap_or_default();
+            Some(TemplateBody::Go { contents, left_delimiter, right_delimiter })
+        }
+    };
+    for key in ["function_blacklist", "function_denylist", "sandbox_path"] {
+        if section.is_set(key) {
+            section.error(key, "this restriction is not supported, and is not dropped in silence");
+        }
+    }
+    for key in ["gid", "group", "uid", "user"] {
+        if section.is_set(key) {
+            section.error(key, "another owner is not supported, use perms or the pod's fsGroup");
+        }
+    }
+    let error_on_missing_key = section.truth("error_on_missing_key", false);
+    let config = file(section, body);
+    section.refuse_rest(INERT_TEMPLATE_SETTINGS);
+    TemplateConfig { error_on_missing_key, ..config }
+}
+
+/// What a template of ours and one of Vault Agent have in common.
+fn file(section: &Section<'_>, body: Option<TemplateBody>) -> TemplateConfig {
+    // A mistake was noted when there is none; the whole is refused then.
+    let nothing = || TemplateBody::Format { secret: String::new(), format: String::new() };
+    TemplateConfig {
+        destination: section.required("destination"),
+        body: body.unwrap_or_else(nothing),
+        command: command(section),
+        perms: section.permissions("perms", 0o7777),
+        error_on_missing_key: false,
+        create_dest_dirs: section.truth("create_dest_dirs", true),
+    }
+}
+
+/// `exec { command, timeout }` is the newer spelling and wins.
+fn command(section: &Section<'_>) -> Option<Command> {
+    const TIMEOUT: Duration = Duration::from_secs(30);
+    let mut words = section.words("command");
+    let mut timeout = section.duration("command_timeout", TIMEOUT);
+    if let Some(exec) = section.block("exec") {
+        let own = exec.words("command");
+        if !own.is_empty() && exec.truth("enabled", true) {
+            words = own;
+            timeout = exec.duration("timeout", TIMEOUT);
+        }
+        exec.refuse_rest(&["env", "kill_signal", "kill_timeout", "reload_signal", "splay"]);
+    }
+    (!words.is_empty()).then_some(Command { words, timeout })
+}
+
+/// The key `injector`: our own settings.
+fn injector(top: &Section<'_>) -> (InjectorSettings, Vec<TemplateConfig>) {
+    const GRACE: Duration = Duration::from_secs(5);
+    let Some(own) = top.block("injector") else { return (InjectorSettings::default(), Vec::new()) };
+    let grace = own.duration("revoke_grace", GRACE);
+    let settings = InjectorSettings {
+        state_file: own.text("state_file"),
+        revoke_on_shutdown: own.truth("revoke_on_shutdown", false).then_some(grace),
+    };
+    let templates = own.blocks("template").iter().map(own_template).collect();
+    own.refuse_rest(&[]);
+    (settings, templates)
+}
+
+fn own_template(section: &Section<'_>) -> TemplateConfig {
+    let secret = section.required("secret");
+    let body = match (section.text("format"), section.text("engine")) {
+        (Some(format), None) => Some(TemplateBody::Format { secret, format }),
+        (None, Some(engine)) if engine == "tinytemplate" => {
+            Some(TemplateBody::Tiny { secret, contents: section.required("contents") })
+        }
+        (None, Some(engine)) => {
+            section.error("engine", format!("\"{engine}\" is unknown, want tinytemplate"));
+            None
+        }
+        (Some(_), Some(_)) => {
+            section.error("format", "both format and engine are given, want one");
+            None
+        }
+        (None, None) => {
+            section.error("format", "missing: want format, or engine with contents");
+            None
+        }
+    };
+    let config = file(section, body);
+    section.refuse_rest(&[]);
+    config
+}
+
+/// Without a leading slash, with one trailing slash; nothing and `root` are no namespace.
+fn normal_namespace(text: &str) -> Option<String> {
+    match text.trim().trim_matches('/') {
+        "" | "root" => None,
+        path => Some(format!("{path}/")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

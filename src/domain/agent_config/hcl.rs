@@ -1,0 +1,408 @@
+//! HCL version 1, as Vault's own configuration files are written.
+//!
+//! It is another language than the HCL 2 of today's libraries: `${…}` is plain text in which quotes do not
+//! end the string, `%{` means nothing, numbers may be octal (`0644`) or hexadecimal, blocks and attributes
+//! are the same thing, and `<<-` cuts off the blanks before its closing marker. A configuration whose
+//! templates hold shell (`${HOME:-/}`) is an error there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::base::json::{DEPTH_MAX, Json};
+
+/// Why a text is not HCL. Holds no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HclError {
+    /// From 1.
+    pub line: usize,
+    /// One clause.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for HclError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+impl std::error::Error for HclError {}
+
+/// Reads a text into the value that the JSON form of the same configuration has: a block is an object,
+/// its labels are objects around it, a repeated block is a list. A repeated attribute counts once, its
+/// last value.
+pub fn parse(text: &str) -> Result<Json, HclError> {
+    let mut cursor = Cursor { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    let members = cursor.members(None, 0)?;
+    Ok(Json::Object(members))
+}
+
+type Members = BTreeMap<String, Json>;
+
+struct Cursor<'a> {
+    rest: &'a str,
+    line: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn error<T>(&self, reason: &'static str) -> Result<T, HclError> {
+        Err(HclError { line: self.line, reason })
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next()?;
+        self.rest = chars.as_str();
+        self.line += usize::from(c == '\n');
+        Some(c)
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let rest = self.rest.strip_prefix(token);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// Takes characters as long as they fit; none of them is a line break.
+    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> &'a str {
+        let end = self.rest.find(|c| !fits(c)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    /// Takes what is left of the line, without its end.
+    fn take_line(&mut self) -> &'a str {
+        let taken = self.take_while(|c| c != '\n');
+        self.next();
+        taken
+    }
+
+    fn skip_blanks(&mut self) -> Result<(), HclError> {
+        loop {
+            if self.peek().is_some_and(char::is_whitespace) {
+                self.next();
+            } else if self.eat("#") || self.eat("//") {
+                self.take_line();
+            } else if self.rest.starts_with("/*") {
+                let Some((comment, rest)) = self.rest.split_once("*/") else {
+                    return self.error("a comment without its end, want */");
+                };
+                self.line += comment.matches('\n').count();
+                self.rest = rest;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Attributes and blocks up to `end`, or to the end of the text.
+    fn members(&mut self, end: Option<char>, depth: usize) -> Result<Members, HclError> {
+        if depth > DEPTH_MAX {
+            return self.error("nested too deeply");
+        }
+        let mut members = Members::new();
+        loop {
+            self.skip_blanks()?;
+            match self.peek() {
+                None if end.is_none() => return Ok(members),
+                None => return self.error("a block without its end, want }"),
+                Some(c) if Some(c) == end => {
+                    self.next();
+                    return Ok(members);
+                }
+                Some(_) => self.member(&mut members, depth)?,
+            }
+            self.skip_blanks()?;
+            self.eat(",");
+        }
+    }
+
+    fn member(&mut self, members: &mut Members, depth: usize) -> Result<(), HclError> {
+        let key = self.key()?;
+        let mut labels = Vec::new();
+        loop {
+            self.skip_blanks()?;
+            match self.peek() {
+                Some('=') if labels.is_empty() => {
+                    self.next();
+                    let value = self.value(depth)?;
+                    insert(members, key, value);
+                    return Ok(());
+                }
+                Some('=') => return self.error("a label before =, want name = value"),
+                Some('{') => {
+                    self.next();
+                    let block = Json::Object(self.members(Some('}'), depth + 1)?);
+                    let value = labels
+                        .into_iter()
+                        .rev()
+                        .fold(block, |inner, label| Json::Object(Members::from([(label, inner)])));
+                    insert(members, key, value);
+                    return Ok(());
+                }
+                Some(_) if labels.len() < LABELS_MAX => labels.push(self.key()?),
+                Some(_) => return self.error("too many labels"),
+                None => return self.error("a name without a value, want = or {"),
+            }
+        }
+    }
+
+    fn key(&mut self) -> Result<String, HclError> {
+        if self.peek() == Some('"') {
+            return self.string();
+        }
+        let name = self.take_while(|c| c.is_alphanumeric() || "_-.".contains(c));
+        if name.is_empty() { self.error("want a name here") } else { Ok(name.to_owned()) }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Json, HclError> {
+        self.skip_blanks()?;
+        match self.peek() {
+            Some('"') => Ok(Json::String(self.string()?)),
+            Some('[') => {
+                self.next();
+                self.list(depth + 1)
+            }
+            Some('{') => {
+                self.next();
+                Ok(Json::Object(self.members(Some('}'), depth + 1)?))
+            }
+            Some('<') => Ok(Json::String(self.heredoc()?)),
+            _ => self.bare_value(),
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Json, HclError> {
+        if depth > DEPTH_MAX {
+            return self.error("nested too deeply");
+        }
+        let mut items = Vec::new();
+        loop {
+            self.skip_blanks()?;
+            if self.eat("]") {
+                return Ok(Json::Array(items));
+            }
+            items.push(self.value(depth)?);
+            self.skip_blanks()?;
+            if !self.eat(",") && self.peek() != Some(']') {
+                return self.error("want , or ] in a list");
+            }
+        }
+    }
+
+    /// `true`, `false` or a number.
+    fn bare_value(&mut self) -> Result<Json, HclError> {
+        let word = self.take_while(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
+        let (sign, digits) = word.strip_prefix('-').map_or(("", word), |digits| ("-", digits));
+        let in_base = |digits: &str, base| {
+            u64::from_str_radix(digits, base).map(|n| Json::Number(format!("{sign}{n}").into()))
+        };
+        let number = match word {
+            "true" => return Ok(Json::Bool(true)),
+            "false" => return Ok(Json::Bool(false)),
+            _ => match (digits.strip_prefix("0x").or(digits.strip_prefix("0X")), digits) {
+                (Some(hex), _) => in_base(hex, 16).ok(),
+                (None, octal) if octal.len() > 1 && octal.bytes().all(|b| b.is_ascii_digit()) => {
+                    in_base(octal, if octal.starts_with('0') { 8 } else { 10 }).ok()
+                }
+                (None, other) if other.starts_with(|c: char| c.is_ascii_digit()) => other
+                    .parse::<f64>()
+                    .is_ok_and(f64::is_finite)
+                    .then(|| Json::Number(word.into())),
+                _ => None,
+            },
+        };
+        match number {
+            Some(number) => Ok(number),
+            None => self.error("want a string in quotes, a number, true, false, [ or {"),
+        }
+    }
+
+    fn string(&mut self) -> Result<String, HclError> {
+        const OPEN: &str = "a string without its end on the same line, want \" or a heredoc";
+        self.next();
+        let mut text = String::new();
+        loop {
+            if self.rest.starts_with("${") {
+                self.interpolation(&mut text)?;
+                continue;
+            }
+            match self.next() {
+                Some('"') => return Ok(text),
+                Some('\\') => text.push(self.escape()?),
+                None | Some('\n') => return self.error(OPEN),
+                Some(c) => text.push(c),
+            }
+        }
+    }
+
+    /// Copies `${…}` as it stands, with the braces inside of it.
+    fn interpolation(&mut self, text: &mut String) -> Result<(), HclError> {
+        let mut open = 0_usize;
+        while let Some(c) = self.next() {
+            text.push(c);
+            match c {
+                '{' => open += 1,
+                '}' if open == 1 => return Ok(()),
+                '}' => open -= 1,
+                _ => {}
+            }
+        }
+        self.error("${ without its }")
+    }
+
+    fn escape(&mut self) -> Result<char, HclError> {
+        let (count, base) = match self.next() {
+            Some('"') => return Ok('"'),
+            Some('\\') => return Ok('\\'),
+            Some('a') => return Ok('\u{7}'),
+            Some('b') => return Ok('\u{8}'),
+            Some('f') => return Ok('\u{c}'),
+            Some('n') => return Ok('\n'),
+            Some('r') => return Ok('\r'),
+            Some('t') => return Ok('\t'),
+            Some('v') => return Ok('\u{b}'),
+            Some('x') => (2, 16),
+            Some('u') => (4, 16),
+            Some('U') => (8, 16),
+            _ => return self.error("unknown escape in a string, write a backslash as \\\\"),
+        };
+        let mut code = 0_u32;
+        for _ in 0..count {
+            match self.next().and_then(|c| c.to_digit(base)) {
+                Some(digit) => code = code.saturating_mul(base).saturating_add(digit),
+                None => return self.error("an escape in a string lacks digits"),
+            }
+        }
+        char::from_u32(code).map_or_else(|| self.error("an escape in a string is no character"), Ok)
+    }
+
+    /// `<<MARK` or `<<-MARK`: the lines up to one that holds the mark alone.
+    fn heredoc(&mut self) -> Result<String, HclError> {
+        if !self.eat("<<") {
+            return self.error("want << here");
+        }
+        let is_indented = self.eat("-");
+        let mark = self.take_line().trim_end_matches('\r');
+        if mark.is_empty() || !mark.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c)) {
+            return self.error("a heredoc needs a mark such as EOT at the end of its line");
+        }
+        let mut lines = Vec::new();
+        while !self.rest.is_empty() {
+            let line = self.take_line();
+            if line.trim() != mark {
+                lines.push(line);
+                continue;
+            }
+            let indent = if is_indented { line.split(mark).next().unwrap_or_default() } else { "" };
+            // One line that is indented less, even an empty one, and all stay as they are.
+            let cut = if lines.iter().all(|line| line.starts_with(indent)) { indent } else { "" };
+            let lines = lines.iter().map(|line| line.strip_prefix(cut).unwrap_or(line));
+            return Ok(lines.flat_map(|line| [line, "\n"]).collect());
+        }
+        self.error("a heredoc without the line that ends it")
+    }
+}
+
+/// Labels of one block; Vault's have one.
+const LABELS_MAX: usize = 4;
+
+/// Blocks of one name gather in a list; of attributes the last counts.
+fn insert(members: &mut Members, key: String, value: Json) {
+    let before = members.remove(&key);
+    let value = match (before, value) {
+        (Some(Json::Object(first)), Json::Object(second)) => {
+            Json::Array(vec![Json::Object(first), Json::Object(second)])
+        }
+        (Some(Json::Array(mut blocks)), Json::Object(next))
+            if blocks.last().is_some_and(|last| last.as_object().is_some()) =>
+        {
+            blocks.push(Json::Object(next));
+            Json::Array(blocks)
+        }
+        (Some(_) | None, value) => value,
+    };
+    members.insert(key, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> String {
+        parse(text).unwrap().to_text()
+    }
+
+    #[test]
+    fn blocks_labels_and_repetition_become_json() {
+        let text = r#"
+            # an agent
+            pid_file = "/home/vault/.pid" // here
+            auto_auth {
+              method "kubernetes" { mount_path = "auth/kubernetes"
+                config = { role = "app", token_path = "/t" } }
+              sink "file" { config { path = "/a" } }
+              sink "file" { config { path = "/b", mode = 0640 } }
+            }
+            /* two
+               templates */
+            template { contents = "a" }
+            "template" { contents = "b", command = ["sh", "-c", "true",] }
+            n = [1, -2, 1.5, 0x1F, 010, 1e3] ok = true
+        "#;
+        assert_eq!(
+            json(text),
+            concat!(
+                r#"{"auto_auth":{"method":{"kubernetes":{"config":{"role":"app","token_path":"/t"},"#,
+                r#""mount_path":"auth/kubernetes"}},"sink":[{"file":{"config":{"path":"/a"}}},"#,
+                r#"{"file":{"config":{"mode":416,"path":"/b"}}}]},"#,
+                r#""n":[1,-2,1.5,31,8,1e3],"ok":true,"pid_file":"/home/vault/.pid","#,
+                r#""template":[{"contents":"a"},{"command":["sh","-c","true"],"contents":"b"}]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn strings_keep_interpolations_and_know_escapes() {
+        assert_eq!(json(r#"a = "${HOME:-"/"} {{ .x }}" a = "last""#), r#"{"a":"last"}"#);
+        let text = parse(r#"a = "x\t\"\\\u00e9 ${f("{}", \n)} %{if}""#).unwrap();
+        let text = text.get("a").and_then(Json::as_str);
+        assert_eq!(text, Some("x\t\"\\\u{e9} ${f(\"{}\", \\n)} %{if}"));
+    }
+
+    #[test]
+    fn heredocs_end_at_their_mark_and_lose_its_indent() {
+        let text = "a = <<EOT\n  {{ with secret \"x\" }}${y}\n EOT2\n\nEOT\nb = <<-EOT\n    one\n      two\n    EOT\nc = <<-E\n  one\n\n  E\n";
+        let json = parse(text).unwrap();
+        let of = |key| json.get(key).and_then(Json::as_str).unwrap();
+        assert_eq!(of("a"), "  {{ with secret \"x\" }}${y}\n EOT2\n\n");
+        assert_eq!(of("b"), "one\n  two\n");
+        assert_eq!(of("c"), "  one\n\n", "an empty line keeps the indent of all");
+    }
+
+    #[test]
+    fn names_the_line_of_a_mistake() {
+        for (text, line) in [
+            ("a = \"x\n", 2),
+            ("\na {\n", 3),
+            ("a = b", 1),
+            ("a \"b\" = 1", 1),
+            ("\n\na = <<EOT\nx", 4),
+            ("a = \"\\q\"", 1),
+            ("a = [1 2]", 1),
+            ("/* x", 1),
+            ("a = \"${x\"", 1),
+            ("a", 1),
+            ("}", 1),
+            ("a = 08", 1),
+        ] {
+            assert_eq!(parse(text).map_err(|e| e.line), Err(line), "{text}");
+        }
+        assert!(parse(&"a {".repeat(1000)).unwrap_err().reason.contains("deep"));
+        assert!(parse(&format!("a = {}", "[".repeat(1000))).unwrap_err().reason.contains("deep"));
+    }
+}

@@ -1,0 +1,262 @@
+//! The agent containers as JSON.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Flavor;
+use super::agent_json;
+use super::annotations::{Key, Problems};
+use super::json_patch::{self, Dialect};
+use super::json_text::JsonText;
+use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
+use super::quantity;
+use super::shape::CONTAINER;
+use crate::base::json::Json;
+
+/// One container, after its JSON patch.
+pub(crate) fn container(
+    plan: &Plan<'_>,
+    side: Side,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> String {
+    let key = if side == Side::Init { Key::InitJsonPatch } else { Key::JsonPatch };
+    let patch = match plan.notes.given(key).filter(|text| !text.is_empty()).map(json_patch::parse) {
+        None => Vec::new(),
+        Some(Ok(patch)) => patch,
+        Some(Err(clause)) => {
+            problems.note(key, clause);
+            Vec::new()
+        }
+    };
+    let text = written(plan, side, !patch.is_empty());
+    if patch.is_empty() {
+        return text;
+    }
+    // Our own text is JSON.
+    let Ok(mut doc) = Json::parse(text.as_bytes()) else { return text };
+    if let Err(e) = json_patch::apply(&mut doc, &patch, Dialect::Lenient) {
+        problems.note(key, e);
+        return text;
+    }
+    let mut unknown = Vec::new();
+    match CONTAINER.conform(&doc, "", &mut unknown) {
+        Ok(doc) => {
+            for path in unknown {
+                warnings.push(format!("{key}: no container has {path}, ignored"));
+            }
+            doc.to_text()
+        }
+        Err(clause) => {
+            problems.note(key, format_args!("makes no valid container: {clause}"));
+            text
+        }
+    }
+}
+
+/// The container as vault-k8s writes it, or without a shell for the native agent.
+fn written(plan: &Plan<'_>, side: Side, patched: bool) -> String {
+    let mut out = JsonText::with_capacity(4096);
+    let native = plan.flavor == Flavor::Native;
+    out.object(|out| {
+        out.member("name", if side == Side::Init { INIT_NAME } else { SIDECAR_NAME });
+        out.member("image", &plan.notes.text(Key::Image));
+        argv(plan, side, out);
+        out.key("env").array(|out| env(plan, side, out));
+        out.key("resources").object(|out| resources(plan, out));
+        out.key("volumeMounts").array(|out| mounts(plan, side, out));
+        // Patches written for vault-k8s add to a lifecycle that is there.
+        if side == Side::Sidecar && (!native || patched) {
+            out.key("lifecycle").object(|out| lifecycle(plan, native, out));
+        }
+        if let Some((user, group)) = plan.user {
+            out.key("securityContext").object(|out| security_context(user, group, native, out));
+        }
+    });
+    out.into_text()
+}
+
+fn argv(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
+    let init = side == Side::Init;
+    let file = if init { "/vault/configs/config-init.hcl" } else { "/vault/configs/config.hcl" };
+    let from_configmap = !plan.notes.text(Key::Configmap).is_empty();
+    if plan.flavor == Flavor::Native {
+        let config = from_configmap.then(|| format!("-config={file}"));
+        let mode = if init { "agent-init" } else { "agent-sidecar" };
+        out.strings("args", [mode].into_iter().chain(config.as_deref()));
+        return;
+    }
+    out.strings("command", ["/bin/sh", "-ec"]);
+    let script = if from_configmap {
+        format!("touch /home/vault/.vault-token && vault agent -config={file}")
+    } else {
+        "echo ${VAULT_CONFIG?} | base64 -d > /home/vault/config.json && vault agent -config=/home/vault/config.json".to_owned()
+    };
+    out.strings("args", [script.as_str()]);
+}
+
+fn env(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
+    let notes = &plan.notes;
+    for (name, field) in [
+        ("NAMESPACE", "metadata.namespace"),
+        ("HOST_IP", "status.hostIP"),
+        ("POD_IP", "status.podIP"),
+    ] {
+        out.object(|out| {
+            out.member("name", name);
+            out.key("valueFrom").object(|out| {
+                out.key("fieldRef").object(|out| out.member("fieldPath", field));
+            });
+        });
+    }
+    let mut variable = |name: &str, value: &str| {
+        if !value.is_empty() {
+            out.object(|out| {
+                out.member("name", name);
+                out.member("value", value);
+            });
+        }
+    };
+    let of = |key: Key| notes.text(key);
+    variable("GOMAXPROCS", &of(Key::GoMaxProcs));
+    variable("VAULT_CLIENT_TIMEOUT", &of(Key::ClientTimeout));
+    variable("VAULT_MAX_RETRIES", &of(Key::ClientMaxRetries));
+    variable("VAULT_LOG_LEVEL", &of(Key::LogLevel));
+    variable("VAULT_LOG_FORMAT", &of(Key::LogFormat));
+    variable("HTTPS_PROXY", &of(Key::ProxyAddress));
+    if of(Key::Configmap).is_empty() {
+        variable("VAULT_CONFIG", &STANDARD.encode(agent_json::document(plan, side)));
+    } else {
+        variable("VAULT_ADDR", &of(Key::Service));
+        variable("VAULT_CACERT", &of(Key::CaCert));
+        variable("VAULT_CAPATH", &of(Key::CaPath));
+        variable("VAULT_CLIENT_CERT", &of(Key::ClientCert));
+        variable("VAULT_CLIENT_KEY", &of(Key::ClientKey));
+        let skip = notes.flag(Key::TlsSkipVerify);
+        variable("VAULT_SKIP_VERIFY", if skip { "true" } else { "false" });
+        variable("VAULT_TLS_SERVER_NAME", &of(Key::TlsServerName));
+    }
+    variable("VAULT_CACERT_BYTES", plan.ca_cert_bytes);
+    for (_, entry) in &plan.aws_env {
+        out.raw(entry);
+    }
+}
+
+fn resources(plan: &Plan<'_>, out: &mut JsonText) {
+    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
+    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
+    for (name, keys) in [("limits", limits), ("requests", requests)] {
+        let values = keys.map(|key| quantity::canonical(&plan.notes.text(key)).ok());
+        if values.iter().all(Option::is_none) {
+            continue;
+        }
+        out.key(name).object(|out| {
+            for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
+                if let Some(value) = value {
+                    out.member(name, value);
+                }
+            }
+        });
+    }
+}
+
+/// Volume, path and whether read-only, in the order of the original; nothing twice.
+fn mounts(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
+    let notes = &plan.notes;
+    let mut done: Vec<(String, String)> = Vec::new();
+    let mut mount = |out: &mut JsonText, name: &str, path: &str, read_only: bool| {
+        if done.iter().any(|(n, p)| n == name && p == path) {
+            return;
+        }
+        done.push((name.to_owned(), path.to_owned()));
+        volume_mount(out, name, path, read_only);
+    };
+    let token = (&*plan.token.volume, &*plan.token.mount_path);
+    if side == Side::Init {
+        mount(out, "home-init", HOME_PATH, false);
+        if plan.flavor == Flavor::Native && plan.sidecar {
+            mount(out, "home-sidecar", HANDOVER_PATH, false);
+        }
+        mount(out, token.0, token.1, true);
+    } else {
+        mount(out, token.0, token.1, true);
+        mount(out, "home-sidecar", HOME_PATH, false);
+    }
+    if let Some((volume, path)) = plan.aws_token {
+        mount(out, volume, path, true);
+    }
+    for (name, path) in secret_mounts(plan) {
+        mount(out, &name, path, false);
+    }
+    if !notes.text(Key::ExtraSecret).is_empty() {
+        mount(out, "extra-secrets", "/vault/custom", true);
+    }
+    for raw in &plan.copied_mounts {
+        let known = serde_json::from_str::<super::review::Mount<'_>>(raw).unwrap_or_default();
+        if !done.iter().any(|(n, p)| *n == *known.name && *p == *known.mount_path) {
+            out.raw(raw);
+        }
+    }
+    let rest = [
+        (!notes.text(Key::Configmap).is_empty(), "vault-config", "/vault/configs", true),
+        (!notes.text(Key::TlsSecret).is_empty(), "vault-tls-secrets", "/vault/tls", true),
+        (plan.persistent_cache(), "vault-agent-cache", "/vault/agent-cache", false),
+    ];
+    for (_, name, path, read_only) in rest.into_iter().filter(|(wanted, ..)| *wanted) {
+        volume_mount(out, name, path, read_only);
+    }
+}
+
+/// The volumes with secrets and where they are mounted, in agents and in the pod's own containers.
+pub(crate) fn secret_mounts<'a>(
+    plan: &'a Plan<'_>,
+) -> impl Iterator<Item = (std::borrow::Cow<'static, str>, &'a str)> {
+    let custom = plan.secrets.custom_paths.iter().enumerate();
+    let custom = custom.map(|(i, path)| (format!("vault-secrets-custom-{i}").into(), *path));
+    std::iter::once(("vault-secrets".into(), &*plan.secrets.path)).chain(custom)
+}
+
+pub(crate) fn volume_mount(out: &mut JsonText, name: &str, path: &str, read_only: bool) {
+    out.object(|out| {
+        out.member("name", name);
+        out.flag_if("readOnly", read_only);
+        out.member("mountPath", path);
+    });
+}
+
+fn lifecycle(plan: &Plan<'_>, native: bool, out: &mut JsonText) {
+    let notes = &plan.notes;
+    if native || !notes.flag(Key::RevokeOnShutdown) {
+        return;
+    }
+    let mut script = format!(
+        "/bin/sleep {} && /bin/vault token revoke -address={}",
+        notes.count(Key::RevokeGrace),
+        notes.text(Key::Service)
+    );
+    for (flag, key) in
+        [("ca-cert", Key::CaCert), ("client-cert", Key::ClientCert), ("client-key", Key::ClientKey)]
+    {
+        let value = notes.text(key);
+        if !value.is_empty() {
+            script.push_str(&format!(" -{flag}={value}"));
+        }
+    }
+    script.push_str(" -self");
+    out.key("preStop").object(|out| {
+        out.key("exec").object(|out| out.strings("command", ["/bin/sh", "-c", &script]));
+    });
+}
+
+fn security_context(user: i64, group: i64, native: bool, out: &mut JsonText) {
+    out.key("capabilities").object(|out| out.strings("drop", ["ALL"]));
+    out.key("runAsUser").raw(&user.to_string());
+    out.key("runAsGroup").raw(&group.to_string());
+    let non_root = user != 0 && group != 0;
+    out.key("runAsNonRoot").raw(if non_root { "true" } else { "false" });
+    out.key("readOnlyRootFilesystem").raw("true");
+    out.key("allowPrivilegeEscalation").raw("false");
+    if native {
+        out.key("seccompProfile").object(|out| out.member("type", "RuntimeDefault"));
+    }
+}

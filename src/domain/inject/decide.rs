@@ -1,0 +1,253 @@
+//! From a review to an answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::annotations::{Key, Notes, Problems, Shown, bounded, parse_bool};
+use super::container::container;
+use super::json_text::JsonText;
+use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
+use super::review::{Metadata, Pod, Review, Spec, Text};
+use super::shape::POD;
+use super::{Answer, Decision, InjectConfig, ReviewError, Verdict, patch};
+use crate::base::json::Json;
+
+/// What was decided about one object.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// `init_and_sidecar`, `init_only` or `sidecar_only` of an injection, else empty.
+    pub injection_type: &'static str,
+    /// One sentence for people; of a denial, what the API server shows.
+    pub message: String,
+    /// The pod's name, or its `generateName`.
+    pub name: String,
+    /// RFC 6902 operations as JSON; empty unless injected.
+    pub patch: String,
+    /// A fixed word for metrics.
+    pub reason: &'static str,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What `kubectl` shows as warnings.
+    pub warnings: Vec<String>,
+}
+
+impl Outcome {
+    fn new(verdict: Verdict, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            injection_type: "",
+            message: message.into(),
+            name: String::new(),
+            patch: String::new(),
+            reason,
+            verdict,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Problems and warnings that one answer names; the rest is counted.
+const LISTED_MAX: usize = 20;
+/// Where nothing is injected: the cluster itself would depend on Vault.
+const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
+
+/// Decides about one AdmissionReview. Total: nonsense gets an answer or a [`ReviewError`], never a panic.
+pub fn answer(body: &[u8], config: &InjectConfig) -> Result<Answer, ReviewError> {
+    let review = Review::parse(body)?;
+    let request = &review.request;
+    let outcome = match request.object {
+        _ if !request.creates_a_pod() => {
+            Outcome::new(Verdict::Skip, "not-a-new-pod", "not the creation of a pod")
+        }
+        None => Outcome::new(Verdict::Skip, "not-a-new-pod", "the request has no object"),
+        Some(object) => decide(object.get(), &request.namespace, config),
+    };
+    Ok(respond(&review, outcome))
+}
+
+/// Decides about the text of one object, which is about to be created in `namespace`.
+pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
+    let pod: Pod<'_> = match serde_json::from_str(object) {
+        Ok(pod) => pod,
+        Err(_) => return undecodable(object),
+    };
+    if !pod.kind.is_empty() && &*pod.kind != "Pod" {
+        return Outcome::new(Verdict::Skip, "not-a-new-pod", "not a pod");
+    }
+    let nothing = Metadata::default();
+    let metadata = pod.metadata.as_ref().unwrap_or(&nothing);
+    let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
+    let mut outcome = about_pod(&pod, metadata, object, namespace, config);
+    outcome.name = name.to_string();
+    outcome
+}
+
+fn about_pod(
+    pod: &Pod<'_>,
+    metadata: &Metadata<'_>,
+    object: &str,
+    namespace: &str,
+    config: &InjectConfig,
+) -> Outcome {
+    let notes = Notes::read(&metadata.annotations, config);
+    let mut warnings = Vec::new();
+    match notes.given(Key::Inject).map(parse_bool) {
+        None => {
+            let message = format!("no annotation {}", Key::Inject);
+            return Outcome::new(Verdict::Skip, "not-annotated", message);
+        }
+        Some(Some(false)) => {
+            let message = format!("{} is false", Key::Inject);
+            return Outcome::new(Verdict::Skip, "not-wanted", message);
+        }
+        // A value that is no boolean is a problem among the others.
+        Some(None | Some(true)) => {}
+    }
+    let certain = notes.given(Key::Inject).and_then(parse_bool).is_some();
+    if certain && let Some(outcome) = settled(pod, &notes, &mut warnings) {
+        return outcome;
+    }
+    if SYSTEM_NAMESPACES.contains(&namespace) {
+        let message = format!(
+            "nothing is injected in the namespace {namespace}: take the annotation {} off, or run the pod elsewhere",
+            Key::Inject
+        );
+        return Outcome::new(Verdict::Deny, "system-namespace", message);
+    }
+    let mut problems = Problems::default();
+    if namespace.is_empty() && notes.given(Key::RequestNamespace).is_none() {
+        problems.note(Key::RequestNamespace, "is missing and the request has no namespace");
+    }
+    let no_spec = Spec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&no_spec);
+    if spec.containers.0.is_empty() {
+        problems.note("spec.containers", "the pod has no container");
+    }
+    inject(pod, spec, object, notes, config, problems, warnings)
+}
+
+/// Pods that need nothing more.
+fn settled(pod: &Pod<'_>, notes: &Notes<'_>, warnings: &mut Vec<String>) -> Option<Outcome> {
+    let phase = pod.status.as_ref().map_or("", |status| &status.phase);
+    if !matches!(phase, "" | "Pending") {
+        let message = format!("the pod is {} already", Shown(phase));
+        return Some(Outcome::new(Verdict::Skip, "already-running", message));
+    }
+    if notes.given(Key::Status) != Some("injected") {
+        return None;
+    }
+    let spec = pod.spec.as_ref()?;
+    let mut containers = spec.containers.0.iter().chain(&spec.init_containers.0);
+    // A JSON patch may have renamed the containers, but not their homes.
+    let present = containers.any(|container| {
+        let home = |name: &str| name == "home-init" || name == "home-sidecar";
+        [INIT_NAME, SIDECAR_NAME].contains(&&*container.name)
+            || container.volume_mounts.0.iter().any(|mount| home(&mount.name))
+    });
+    if present {
+        let message = format!("{} is injected", Key::Status);
+        return Some(Outcome::new(Verdict::Skip, "already-injected", message));
+    }
+    warnings.push(format!("{} says injected, but the pod has no agent: injecting", Key::Status));
+    None
+}
+
+fn inject(
+    pod: &Pod<'_>,
+    spec: &Spec<'_>,
+    object: &str,
+    notes: Notes<'_>,
+    config: &InjectConfig,
+    mut problems: Problems,
+    mut warnings: Vec<String>,
+) -> Outcome {
+    let plan = Plan::make(pod, spec, object, notes, config, &mut problems, &mut warnings);
+    let mut build = |wanted: bool, side: Side| {
+        // A patch is read even when its container is not made: its mistakes are mistakes.
+        let text = container(&plan, side, &mut problems, &mut warnings);
+        wanted.then_some(text)
+    };
+    let init = build(plan.init, Side::Init);
+    let sidecar = build(plan.sidecar, Side::Sidecar);
+    if !problems.0.is_empty() {
+        let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", listed(&problems.0));
+        return Outcome { warnings, ..outcome };
+    }
+    let patch = patch::operations(&plan, init.as_deref(), sidecar.as_deref());
+    let message = match (plan.init, plan.sidecar) {
+        (true, true) => "injected init container and sidecar",
+        (true, false) => "injected init container",
+        (false, _) => "injected sidecar",
+    };
+    let injection_type = plan.injection_type();
+    let outcome = Outcome::new(Verdict::Inject, "injected", message);
+    Outcome { injection_type, patch, warnings, ..outcome }
+}
+
+fn listed(problems: &[String]) -> String {
+    let shown: Vec<&str> = problems.iter().take(LISTED_MAX).map(String::as_str).collect();
+    let more = problems.len().saturating_sub(LISTED_MAX);
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("cannot inject: {}{rest}", shown.join("; "))
+}
+
+/// Says where an object is not what the API defines, without quoting it.
+fn undecodable(object: &str) -> Outcome {
+    let place = Json::parse(object.as_bytes()).map_err(|e| e.to_string());
+    let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
+    let clause = place.err().unwrap_or_else(|| "a member stands twice or is null".into());
+    let message = format!("the object is not a valid Pod: {clause}");
+    Outcome::new(Verdict::Deny, "not-decodable", message)
+}
+
+fn respond(review: &Review<'_>, mut outcome: Outcome) -> Answer {
+    if outcome.warnings.len() > LISTED_MAX {
+        outcome.warnings.truncate(LISTED_MAX);
+        outcome.warnings.push("and more".into());
+    }
+    outcome.warnings = outcome.warnings.into_iter().map(bounded).collect();
+    let mut out = JsonText::with_capacity(512 + outcome.patch.len() * 4 / 3);
+    out.object(|out| {
+        out.member("kind", "AdmissionReview");
+        out.member("apiVersion", &review.api_version);
+        out.key("response").object(|out| response(&review.request.uid, &outcome, out));
+    });
+    let decision = Decision {
+        injection_type: outcome.injection_type,
+        message: outcome.message,
+        name: outcome.name,
+        namespace: review.request.namespace.to_string(),
+        reason: outcome.reason,
+        uid: review.request.uid.to_string(),
+        verdict: outcome.verdict,
+        warnings: outcome.warnings,
+    };
+    Answer { body: out.into_text().into_bytes(), decision }
+}
+
+fn response(uid: &Text<'_>, outcome: &Outcome, out: &mut JsonText) {
+    let allowed = outcome.verdict != Verdict::Deny;
+    out.member("uid", uid);
+    out.key("allowed").raw(if allowed { "true" } else { "false" });
+    if !allowed {
+        out.key("status").object(|out| {
+            out.key("metadata").object(|_| {});
+            out.member("message", &outcome.message);
+        });
+    }
+    if !outcome.patch.is_empty() {
+        out.member("patch", &STANDARD.encode(&outcome.patch));
+        out.member("patchType", "JSONPatch");
+    }
+    let decision = match outcome.verdict {
+        Verdict::Deny => "deny",
+        Verdict::Inject => "inject",
+        Verdict::Skip => "skip",
+    };
+    out.key("auditAnnotations").object(|out| {
+        out.member("decision", decision);
+        out.member("reason", outcome.reason);
+    });
+    if !outcome.warnings.is_empty() {
+        out.strings("warnings", outcome.warnings.iter().map(String::as_str));
+    }
+}

@@ -1,0 +1,144 @@
+//! The JSON patch that turns a pod into an injected pod.
+
+use super::annotations::{Key, PREFIX};
+use super::container::{secret_mounts, volume_mount};
+use super::json_text::JsonText;
+use super::plan::Plan;
+use super::review::Container;
+use super::token::OWN_VOLUME;
+
+/// The patch's operations. `init` and `sidecar` are the finished containers.
+pub(crate) fn operations(plan: &Plan<'_>, init: Option<&str>, sidecar: Option<&str>) -> String {
+    let bytes = 2048 + init.map_or(0, str::len) + sidecar.map_or(0, str::len);
+    let mut out = JsonText::with_capacity(bytes);
+    out.array(|out| {
+        volumes(plan, out);
+        for (i, container) in plan.spec.containers.0.iter().enumerate() {
+            if plan.wants(&container.name) {
+                mounts(plan, &format!("/spec/containers/{i}/volumeMounts"), container, out);
+            }
+        }
+        let inits = &plan.spec.init_containers.0;
+        if let Some(container) = init {
+            for (i, own) in inits.iter().enumerate() {
+                mounts(plan, &format!("/spec/initContainers/{i}/volumeMounts"), own, out);
+            }
+            let first = plan.notes.flag(Key::InitFirst);
+            let mut list = ListPatch::new("/spec/initContainers", !inits.is_empty());
+            list.add(out, if first { "0" } else { "-" }, |out| out.raw(container));
+        }
+        if let Some(share) = plan.share_process_namespace {
+            operation(out, "/spec/shareProcessNamespace", |out| {
+                out.raw(if share { "true" } else { "false" });
+            });
+        }
+        if let Some(container) = sidecar {
+            let mut list = ListPatch::new("/spec/containers", !plan.spec.containers.0.is_empty());
+            list.add(out, "-", |out| out.raw(container));
+        }
+        let status = format!(
+            "/metadata/annotations/{}{}",
+            PREFIX.replace('/', "~1"),
+            Key::Status.row().name
+        );
+        operation(out, &status, |out| out.string("injected"));
+    });
+    out.into_text()
+}
+
+fn operation(out: &mut JsonText, path: &str, value: impl FnOnce(&mut JsonText)) {
+    out.object(|out| {
+        out.member("op", "add");
+        out.member("path", path);
+        value(out.key("value"));
+    });
+}
+
+/// A list of the pod that is being added to: an absent one is made by its first item.
+struct ListPatch<'p> {
+    exists: bool,
+    path: &'p str,
+}
+
+impl<'p> ListPatch<'p> {
+    const fn new(path: &'p str, exists: bool) -> Self {
+        Self { exists, path }
+    }
+
+    fn add(&mut self, out: &mut JsonText, at: &str, item: impl FnOnce(&mut JsonText)) {
+        if self.exists {
+            operation(out, &format!("{}/{at}", self.path), item);
+        } else {
+            operation(out, self.path, |out| out.array(item));
+            self.exists = true;
+        }
+    }
+}
+
+fn volumes(plan: &Plan<'_>, out: &mut JsonText) {
+    let notes = &plan.notes;
+    let mut list = ListPatch::new("/spec/volumes", !plan.spec.volumes.0.is_empty());
+    let mut volume = |out: &mut JsonText, name: &str, source: &dyn Fn(&mut JsonText)| {
+        list.add(out, "-", |out| {
+            out.object(|out| {
+                out.member("name", name);
+                source(out);
+            });
+        });
+    };
+    let memory = |out: &mut JsonText| {
+        out.key("emptyDir").object(|out| out.member("medium", "Memory"));
+    };
+    if plan.init {
+        volume(out, "home-init", &memory);
+    }
+    if plan.sidecar {
+        volume(out, "home-sidecar", &memory);
+    }
+    for (name, _) in secret_mounts(plan) {
+        volume(out, &name, &memory);
+    }
+    let configmap = notes.text(Key::Configmap);
+    if !configmap.is_empty() {
+        volume(out, "vault-config", &|out| {
+            out.key("configMap").object(|out| out.member("name", &configmap));
+        });
+    }
+    for (name, key) in [("extra-secrets", Key::ExtraSecret), ("vault-tls-secrets", Key::TlsSecret)]
+    {
+        let secret = notes.text(key);
+        if !secret.is_empty() {
+            volume(out, name, &|out| {
+                out.key("secret").object(|out| out.member("secretName", &secret));
+            });
+        }
+    }
+    if plan.persistent_cache() {
+        volume(out, "vault-agent-cache", &memory);
+    }
+    if plan.token.own {
+        volume(out, OWN_VOLUME, &|out| {
+            out.key("projected").object(|out| {
+                out.key("sources").array(|out| {
+                    out.object(|out| {
+                        out.key("serviceAccountToken").object(|out| {
+                            out.key("expirationSeconds").raw("3600");
+                            out.member("path", "token");
+                        });
+                    });
+                });
+            });
+        });
+    }
+}
+
+/// The secrets in one of the pod's own containers, unless it mounts them already.
+fn mounts(plan: &Plan<'_>, path: &str, container: &Container<'_>, out: &mut JsonText) {
+    let own = &container.volume_mounts.0;
+    let mut list = ListPatch::new(path, !own.is_empty());
+    for (name, mount_path) in secret_mounts(plan) {
+        if !own.iter().any(|m| *m.name == *name && *m.mount_path == *mount_path) {
+            list.add(out, "-", |out| volume_mount(out, &name, mount_path, false));
+        }
+    }
+}

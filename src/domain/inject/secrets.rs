@@ -1,0 +1,329 @@
+//! The files of a pod: which secrets its annotations declare, where each is written and what makes it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::Flavor;
+use super::annotations::{Key, Notes, Problems, Shown};
+
+/// One file that the agents keep.
+pub(crate) struct SecretFile<'a> {
+    pub(crate) body: Body<'a>,
+    pub(crate) command: &'a str,
+    pub(crate) destination: String,
+    pub(crate) error_on_missing_key: bool,
+    pub(crate) left_delimiter: &'a str,
+    pub(crate) perms: &'a str,
+    pub(crate) raw: &'a str,
+    pub(crate) right_delimiter: &'a str,
+}
+
+/// What makes a file's content.
+#[derive(Debug)]
+pub(crate) enum Body<'a> {
+    /// A Go template.
+    Contents(Cow<'a, str>),
+    /// A format of the native agent.
+    Format { secret: &'a str, format: &'a str },
+    /// A Go template in a file of the agent.
+    Source(&'a str),
+    /// A tinytemplate of the native agent.
+    Tiny { secret: &'a str, contents: &'a str },
+}
+
+/// All files, and the volumes that they need beside the default one.
+pub(crate) struct Secrets<'a> {
+    /// Sorted by raw name.
+    pub(crate) files: Vec<SecretFile<'a>>,
+    /// Mount path of `vault-secrets`.
+    pub(crate) path: Cow<'a, str>,
+    /// Mount paths of `vault-secrets-custom-0`, `-1`, …
+    pub(crate) custom_paths: Vec<&'a str>,
+}
+
+/// The formats that only the native agent has, as error texts list them.
+const FORMATS: &str = "map, json, env, dotenv, properties, yaml, raw:KEY";
+
+/// Collects the files of a pod.
+pub(crate) fn collect<'a>(
+    notes: &Notes<'a>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Secrets<'a> {
+    let mut secrets =
+        Secrets { files: Vec::new(), path: notes.text(Key::VolumePath), custom_paths: Vec::new() };
+    let declaring = [Key::SecretPath, Key::Template, Key::TemplateFile];
+    let mut names: Vec<&str> = notes
+        .families()
+        .filter(|(key, _, value)| declaring.contains(key) && !value.trim().is_empty())
+        .map(|(_, raw, _)| raw)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    for raw in &names {
+        let own = notes.named(Key::VolumePathOf, raw);
+        if own == Some("") {
+            problems.note(
+                Key::VolumePathOf.of(raw),
+                "must not be empty: leave the annotation out for the default",
+            );
+        }
+        let own = own.filter(|path| !path.is_empty());
+        if let Some(path) = own
+            && !same_path(path, &secrets.path)
+            && !secrets.custom_paths.iter().any(|known| same_path(known, path))
+        {
+            secrets.custom_paths.push(path);
+        }
+        let folder = own.unwrap_or(&secrets.path);
+        let destination = destination(notes, raw, folder, problems, warnings);
+        secrets.files.push(SecretFile {
+            body: body(notes, raw, problems),
+            command: notes.named(Key::Command, raw).unwrap_or(""),
+            destination,
+            error_on_missing_key: notes
+                .named(Key::ErrorOnMissingKey, raw)
+                .is_some_and(|text| super::annotations::parse_bool(text) == Some(true)),
+            left_delimiter: delimiter(notes, Key::LeftDelim, raw, "{{"),
+            perms: notes.named(Key::Perms, raw).unwrap_or(""),
+            raw,
+            right_delimiter: delimiter(notes, Key::RightDelim, raw, "}}"),
+        });
+    }
+    for (key, raw, _) in notes.families() {
+        if matches!(key, Key::Engine | Key::Format) && !names.contains(&raw) {
+            problems.note(key.of(raw), format_args!("needs {}", Key::SecretPath.of(raw)));
+        }
+    }
+    collisions(notes, &secrets.files, problems, warnings);
+    secrets
+}
+
+fn delimiter<'a>(notes: &Notes<'a>, key: Key, raw: &str, default: &'static str) -> &'a str {
+    notes.named(key, raw).filter(|text| !text.is_empty()).unwrap_or(default)
+}
+
+/// Two files at one place: the second would replace the first at every change of either.
+///
+/// Two secrets whose names differ in case only are a mistake. Other twins run today, so they only warn:
+/// two files named alike, or a template key whose case is not its secret's.
+fn collisions(
+    notes: &Notes<'_>,
+    files: &[SecretFile<'_>],
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) {
+    let is_secret = |file: &SecretFile<'_>| notes.named(Key::SecretPath, file.raw).is_some();
+    for (i, file) in files.iter().enumerate() {
+        let Some(twin) = files.iter().take(i).find(|f| f.destination == file.destination) else {
+            continue;
+        };
+        let differ_in_case = twin.raw.to_lowercase() == file.raw.to_lowercase();
+        if differ_in_case && is_secret(twin) && is_secret(file) {
+            problems.note(
+                Key::SecretPath.of(file.raw),
+                format_args!(
+                    "writes the same file {} as {}: set {} to \"true\" or rename one",
+                    Shown(&file.destination),
+                    Key::SecretPath.of(twin.raw),
+                    Key::PreserveCase,
+                ),
+            );
+        } else {
+            warnings.push(format!(
+                "secrets {} and {} write the same file {}",
+                Shown(twin.raw),
+                Shown(file.raw),
+                Shown(&file.destination)
+            ));
+        }
+    }
+}
+
+fn destination(
+    notes: &Notes<'_>,
+    raw: &str,
+    folder: &str,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> String {
+    let keeps = notes.named(Key::PreserveCaseOf, raw).map_or_else(
+        || notes.flag(Key::PreserveCase),
+        |text| super::annotations::parse_bool(text) == Some(true),
+    );
+    let given = notes.named(Key::File, raw).filter(|file| !file.is_empty());
+    let name = if keeps { Cow::Borrowed(raw) } else { Cow::Owned(raw.to_lowercase()) };
+    let place = if given.is_some() { Key::File.of(raw) } else { Key::SecretPath.of(raw) };
+    let path = clean_join(folder, given.unwrap_or(&name));
+    let inside = path.strip_prefix(clean_join(folder, "").trim_end_matches('/'));
+    match inside {
+        Some("") => warnings.push(format!("{place} names the volume {} itself", Shown(folder))),
+        Some(rest) if rest.starts_with('/') => {}
+        _ => problems.note(
+            &place,
+            format_args!(
+                "{} leaves its volume {}: take the \"..\" out, or set {} to another folder",
+                Shown(given.unwrap_or(raw)),
+                Shown(folder),
+                Key::VolumePathOf.of(raw)
+            ),
+        ),
+    }
+    if given.is_some() { path } else { format!("{folder}/{name}") }
+}
+
+fn body<'a>(notes: &Notes<'a>, raw: &str, problems: &mut Problems) -> Body<'a> {
+    let secret = notes.named(Key::SecretPath, raw).unwrap_or("");
+    let text = notes.named(Key::Template, raw).filter(|text| !text.is_empty());
+    let file = notes.named(Key::TemplateFile, raw).filter(|file| !file.is_empty());
+    let format = notes.named(Key::Format, raw);
+    let tiny =
+        notes.named(Key::Engine, raw).is_some_and(|e| e.eq_ignore_ascii_case("tinytemplate"));
+    if tiny {
+        return tiny_body(notes, raw, secret, text, problems);
+    }
+    let Some(format) = format else {
+        return match (text, file) {
+            (Some(text), _) => Body::Contents(Cow::Borrowed(text)),
+            (None, Some(file)) => Body::Source(file),
+            (None, None) => {
+                let kind = notes.text(Key::DefaultTemplate);
+                Body::Contents(Cow::Owned(default_template(notes, raw, secret, &kind)))
+            }
+        };
+    };
+    let place = Key::Format.of(raw);
+    if let Some(other) = text.map(|_| Key::Template).or(file.map(|_| Key::TemplateFile)) {
+        problems.note(&place, format_args!("cannot stand beside {}: leave one out", other.of(raw)));
+    }
+    if secret.trim().is_empty() {
+        problems.note(&place, format_args!("needs {}", Key::SecretPath.of(raw)));
+    }
+    match format {
+        "map" | "json" => Body::Contents(Cow::Owned(default_template(notes, raw, secret, format))),
+        "env" | "dotenv" | "properties" | "yaml" => {
+            native_format(notes, raw, secret, format, problems)
+        }
+        _ if format.strip_prefix("raw:").is_some_and(|key| !key.is_empty()) => {
+            native_format(notes, raw, secret, format, problems)
+        }
+        _ => {
+            problems.note(&place, format_args!("{} is not one of {FORMATS}", Shown(format)));
+            Body::Format { secret, format }
+        }
+    }
+}
+
+fn native_format<'a>(
+    notes: &Notes<'a>,
+    raw: &str,
+    secret: &'a str,
+    format: &'a str,
+    problems: &mut Problems,
+) -> Body<'a> {
+    if notes.flavor() == Flavor::Vault {
+        let way = "write map or json or a template";
+        needs_native(Key::Format, raw, format, way, problems);
+    }
+    Body::Format { secret, format }
+}
+
+fn tiny_body<'a>(
+    notes: &Notes<'a>,
+    raw: &str,
+    secret: &'a str,
+    text: Option<&'a str>,
+    problems: &mut Problems,
+) -> Body<'a> {
+    let place = Key::Engine.of(raw);
+    if notes.flavor() == Flavor::Vault {
+        needs_native(Key::Engine, raw, "tinytemplate", "write the template for go", problems);
+    }
+    if secret.trim().is_empty() {
+        problems.note(&place, format_args!("tinytemplate needs {}", Key::SecretPath.of(raw)));
+    }
+    if text.is_none() {
+        problems.note(&place, format_args!("tinytemplate needs {}", Key::Template.of(raw)));
+    }
+    if notes.named(Key::Format, raw).is_some() {
+        let other = Key::Format.of(raw);
+        problems.note(&place, format_args!("cannot stand beside {other}: leave one out"));
+    }
+    Body::Tiny { secret, contents: text.unwrap_or("") }
+}
+
+fn needs_native(key: Key, raw: &str, value: &str, way: &str, problems: &mut Problems) {
+    problems.note(
+        key.of(raw),
+        format_args!(
+            "{} needs the native agent: set {} to an image of vault-injector or {} to \"native\", or {way}",
+            Shown(value),
+            Key::Image,
+            Key::AgentFlavor
+        ),
+    );
+}
+
+/// The template of a secret without one, written with the secret's own delimiters.
+fn default_template(notes: &Notes<'_>, raw: &str, secret: &str, kind: &str) -> String {
+    let l = delimiter(notes, Key::LeftDelim, raw, "{{");
+    let r = delimiter(notes, Key::RightDelim, raw, "}}");
+    let mut text = format!("{l} with secret \"{secret}\" {r}");
+    let rest = if kind.eq_ignore_ascii_case("json") {
+        write!(text, "{l} .Data | toJSON {r}\n{l} end {r}")
+    } else {
+        write!(text, "{l} range $k, $v := .Data {r}{l} $k {r}: {l} $v {r}\n{l} end {r}{l} end {r}")
+    };
+    // Writing to a String cannot fail.
+    let _infallible = rest;
+    text
+}
+
+/// Whether two paths are one place, however many slashes they are written with.
+pub(crate) fn same_path(a: &str, b: &str) -> bool {
+    let a = a.split('/').filter(|part| !part.is_empty());
+    a.eq(b.split('/').filter(|part| !part.is_empty()))
+}
+
+/// Go's `path.Join`: joined and cleaned of `.`, `..` and doubled slashes.
+pub(crate) fn clean_join(base: &str, rest: &str) -> String {
+    let absolute = base.starts_with('/') || (base.is_empty() && rest.starts_with('/'));
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(rest.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            _ => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    if absolute { format!("/{joined}") } else { joined }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_as_go_does() {
+        for (base, rest, want) in [
+            ("/vault/secrets", "a", "/vault/secrets/a"),
+            ("/vault/secrets/", "/abs/y.txt", "/vault/secrets/abs/y.txt"),
+            ("/vault/secrets", "../x", "/vault/x"),
+            ("/a", "../../../x", "/x"),
+            ("/a//b/.", "./c//d/..", "/a/b/c"),
+            ("rel", "../../x", "../x"),
+        ] {
+            assert_eq!(clean_join(base, rest), want, "{base} {rest}");
+        }
+    }
+
+    #[test]
+    fn slashes_do_not_make_another_place() {
+        assert!(same_path("/a/", "/a") && same_path("//a//b", "/a/b") && same_path("/", "//"));
+        assert!(!same_path("/a", "/a/b") && !same_path("/ab", "/a/b"));
+    }
+}

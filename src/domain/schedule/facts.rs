@@ -1,0 +1,89 @@
+//! What a response says about its own age: how long it is good for and what keeps it so.
+
+use std::time::Duration;
+
+use crate::base::json::Json;
+use crate::base::time::Wall;
+use crate::domain::vault::Reading;
+
+/// What the schedule needs to know of something that was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// When to fetch it again.
+    pub cadence: Cadence,
+    /// Whether it has a lease, which dies with the token it was fetched with.
+    pub is_leased: bool,
+}
+
+/// When something that was fetched is fetched again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cadence {
+    /// After exactly this time.
+    Exact(Duration),
+    /// Its lease of this length is renewed; read again when that no longer works.
+    Renewable(Duration),
+    /// Each `static_secret_render_interval`, exactly.
+    Steady,
+    /// About each `static_secret_render_interval`.
+    Static,
+    /// At the threshold of this time.
+    Until(Duration),
+}
+
+/// The secret is about to be rotated (`ttl` 0): what it holds is good for nothing, read it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotating;
+
+impl Facts {
+    /// Of a file or a list.
+    pub const STEADY: Self = Self { cadence: Cadence::Steady, is_leased: false };
+
+    /// Of an answer without content.
+    pub const UNLEASED: Self = Self { cadence: Cadence::Static, is_leased: false };
+
+    /// Of a response that came at `now`. Values of an unexpected kind count as absent.
+    pub fn of(reading: &Reading, now: Wall) -> Result<Self, Rotating> {
+        let is_leased = !reading.lease_id.is_empty();
+        let auth_ttl = reading.auth.as_ref().map_or(0, |auth| auth.lease_duration);
+        let lease =
+            Duration::from_secs(if auth_ttl > 0 { auth_ttl } else { reading.lease_duration });
+        if reading.auth.is_none() && reading.renewable && is_leased && !lease.is_zero() {
+            return Ok(Self { cadence: Cadence::Renewable(lease), is_leased });
+        }
+        let mut cadence = if lease.is_zero() { Cadence::Static } else { Cadence::Until(lease) };
+        if !is_leased {
+            cadence = of_data(&reading.data, now)?.unwrap_or(cadence);
+        }
+        Ok(Self { cadence, is_leased: is_leased || reading.auth.is_some() })
+    }
+}
+
+/// What keys that Vault's engines set tell about a secret without lease; the last one counts.
+fn of_data(data: &Json, now: Wall) -> Result<Option<Cadence>, Rotating> {
+    let number = |key: &str| data.get(key).and_then(Json::as_i64);
+    let seconds = |n: i64| Duration::from_secs(u64::try_from(n).unwrap_or_default());
+    let mut cadence = None;
+    // PKI: `expiration` is a Unix time.
+    if data.get("certificate").is_some()
+        && let Some(expiration) = number("expiration")
+    {
+        let left = expiration.saturating_sub(now.seconds());
+        cadence = Some(if left > 0 { Cadence::Until(seconds(left)) } else { Cadence::Static });
+    }
+    // AppRole.
+    if data.get("secret_id").is_some()
+        && let Some(ttl) = number("secret_id_ttl").filter(|ttl| *ttl > 0)
+    {
+        cadence = Some(Cadence::Until(seconds(ttl.saturating_add(1))));
+    }
+    // Static roles of databases, LDAP and clouds: one second after the rotation.
+    if number("rotation_period").is_some()
+        && let Some(ttl) = number("ttl").filter(|ttl| *ttl >= 0)
+    {
+        if ttl == 0 {
+            return Err(Rotating);
+        }
+        cadence = Some(Cadence::Exact(seconds(ttl.saturating_add(1))));
+    }
+    Ok(cadence)
+}

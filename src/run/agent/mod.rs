@@ -1,0 +1,191 @@
+//! The modes `agent-init` and `agent-sidecar`: the schedule's decisions carried out.
+//!
+//! The main thread owns all state and waits on one channel; signals come from a thread of their own,
+//! answers of Vault from [`workers`] that come and go. Nothing here decides when to do what: that is
+//! [`crate::domain::schedule`].
+
+mod asking;
+mod driver;
+mod login;
+mod rendering;
+mod state_file;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::adapter::clock::Clock;
+use crate::adapter::signals::{self, Signal};
+use crate::adapter::vault::VaultClient;
+use crate::adapter::{entropy, files};
+use crate::base::report::OneLine;
+use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
+use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
+use crate::run::limits;
+use crate::telemetry::log::Log;
+use asking::{Answer, Context};
+use driver::Driver;
+use login::Remembered;
+use rendering::Files;
+use state_file::StateFile;
+use workers::Workers;
+
+/// Which of the two agents this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// `agent-init`
+    UntilRendered,
+    /// `agent-sidecar`
+    UntilSignal,
+}
+
+/// What wakes the main thread.
+enum Message {
+    Answer(Answer),
+    Signal(Signal),
+}
+
+/// Runs an agent to its end: 0 when everything is on disk or a signal asked for the end, 1 otherwise.
+pub(crate) fn run(
+    life: Life,
+    config: &AgentConfig,
+    environment: &Environment,
+    log: Log,
+) -> ExitCode {
+    let log = log.named("agent");
+    match start(life, config, environment, log) {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            log.error("cannot start", &[("error", &error)]);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(
+    life: Life,
+    config: &AgentConfig,
+    environment: &Environment,
+    log: Log,
+) -> Result<Ending, String> {
+    let clock = Clock::start();
+    let (sender, inbox) = mpsc::channel();
+    let of_signals = sender.clone();
+    // The receiver lives as long as anybody could want to send.
+    signals::watch(move |signal| drop(of_signals.send(Message::Signal(signal))))
+        .map_err(|error| format!("no thread for signals: {error}"))?;
+    if !config.ignored.is_empty() {
+        log.info("settings without effect", &[("settings", &config.ignored.join(" "))]);
+    }
+    let env = command_environment(environment, &config.vault);
+    let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
+    let context = Context {
+        client: client.map_err(|error| OneLine(&error).to_string())?,
+        method: config.method.clone(),
+        remembered: Mutex::new(Remembered::default()),
+        env: env.clone(),
+        clock,
+        log: log.named("agent.auth.handler"),
+    };
+    let context = Arc::new(context);
+    let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let workers = Workers::new(Arc::clone(&context), sender);
+    let ending = drive(life, config, (clock, log), (context, workers, env), inbox);
+    drop(pid_file);
+    Ok(ending)
+}
+
+fn drive(
+    life: Life,
+    config: &AgentConfig,
+    (clock, log): (Clock, Log),
+    (context, workers, env): (Arc<Context>, Workers, Environment),
+    inbox: Receiver<Message>,
+) -> Ending {
+    let files = Files::open(&config.templates, log);
+    let state_file = StateFile::of(config, log);
+    let seed = entropy::spread().fraction().to_bits();
+    let plan = plan(life, config);
+    Driver::new(plan, seed, (clock, log), files, (context, workers), env)
+        .with_sinks(config.sinks.clone())
+        .with_state_file(state_file)
+        .run(&inbox)
+}
+
+/// The schedule's side of the configuration.
+fn plan(life: Life, config: &AgentConfig) -> Plan {
+    let method = &config.method;
+    let settings = &config.template_config;
+    // Vault Agent uses the back-off of logins for secrets too, but only if it is configured.
+    let is_default = (method.min_backoff, method.max_backoff) == LOGIN_BACKOFF_DEFAULT;
+    let backoff = if is_default {
+        Backoff { min: Duration::from_millis(250), max: Duration::from_mins(1) }
+    } else {
+        Backoff { min: method.min_backoff, max: method.max_backoff }
+    };
+    Plan {
+        ends_when_rendered: life == Life::UntilRendered || config.exit_after_auth,
+        login: Backoff { min: method.min_backoff, max: method.max_backoff },
+        exits_on_failed_login: method.exit_on_err,
+        owns_tokens: !matches!(method.kind, AuthKind::TokenFile { .. }),
+        fetching: Fetching {
+            backoff,
+            retries: config.vault.num_retries.unwrap_or(0),
+            gives_up: settings.exit_on_retry_failure,
+            static_interval: settings.static_secret_render_interval,
+            threshold: settings.lease_renewal_threshold,
+        },
+        revoke_after: config.injector.revoke_on_shutdown,
+    }
+}
+
+/// `min_backoff` and `max_backoff` when nothing is configured.
+const LOGIN_BACKOFF_DEFAULT: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_mins(5));
+
+/// The environment of commands, which templates see as well: the agent's own, and where Vault is. The
+/// token is not in it.
+fn command_environment(environment: &Environment, vault: &Connection) -> Environment {
+    let is_plain = vault.address.starts_with("http:");
+    let skip_verify = (vault.tls_skip_verify || is_plain).then(|| "true".to_owned());
+    let settings = [
+        ("VAULT_ADDR", Some(vault.address.clone())),
+        ("VAULT_SKIP_VERIFY", skip_verify),
+        ("VAULT_CACERT", vault.ca_cert.clone()),
+        ("VAULT_CAPATH", vault.ca_path.clone()),
+        ("VAULT_CLIENT_CERT", vault.client_cert.clone()),
+        ("VAULT_CLIENT_KEY", vault.client_key.clone()),
+        ("VAULT_TLS_SERVER_NAME", vault.tls_server_name.clone()),
+        ("CONSUL_HTTP_SSL", Some("false".to_owned())),
+        ("CONSUL_HTTP_SSL_VERIFY", Some("true".to_owned())),
+    ];
+    let settings = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let mut env: BTreeMap<_, _> = environment.clone();
+    env.extend(settings);
+    env
+}
+
+/// The file with the process id. It is removed when this is dropped.
+struct PidFile<'p>(&'p Path);
+
+impl<'p> PidFile<'p> {
+    fn write(path: &'p str) -> Result<Self, String> {
+        let path = Path::new(path);
+        let id = std::process::id().to_string();
+        let written = files::replace(path, id.as_bytes(), Some(0o600), false);
+        written.map_err(|error| format!("pid_file: {error}"))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        // The process ends, and with it the file's meaning.
+        drop(files::remove(self.0));
+    }
+}

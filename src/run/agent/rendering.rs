@@ -1,0 +1,260 @@
+//! Templates to files: what is dirty is rendered, what is new is written, what was written is followed by
+//! its command.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::adapter::files::{self, Replaced};
+use crate::base::json::Json;
+use crate::base::report::OneLine;
+use crate::base::secret::Secret;
+use crate::domain::agent_config::{Command, TemplateBody, TemplateConfig};
+use crate::domain::format::{self, Format, tiny};
+use crate::domain::schedule::Pass;
+use crate::domain::template::{Found, Outcome, Snapshot, Template, Want};
+use crate::run::limits::{FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
+use crate::telemetry::log::Log;
+
+/// What makes a file, ready for use.
+enum Body {
+    /// It never will be; why.
+    Broken(String),
+    Format(Want, Format),
+    Go(Template),
+    Tiny(Want, String),
+}
+
+/// One file to keep.
+struct File {
+    destination: String,
+    /// For the log: `(dynamic)`, or the path of the template.
+    source: String,
+    body: Body,
+    command: Option<Command>,
+    perms: Option<u32>,
+    error_on_missing_key: bool,
+    create_dest_dirs: bool,
+    /// Everything it asked for when it was last rendered.
+    used: BTreeSet<Want>,
+    is_dirty: bool,
+    is_on_disk: bool,
+    /// Passes since it was whole: each finds a secret that the one before could not see.
+    passes: usize,
+    error: Option<String>,
+}
+
+/// All files.
+pub(super) struct Files {
+    files: Vec<File>,
+    log: Log,
+}
+
+/// What a file still lacks, for the last words of a process that failed.
+pub(super) struct Unwritten<'a> {
+    pub(super) destination: &'a str,
+    pub(super) error: Option<&'a str>,
+    pub(super) used: &'a BTreeSet<Want>,
+}
+
+impl Files {
+    /// Parses every template, once. One that cannot be parsed is a file that fails; the others go on.
+    pub(super) fn open(templates: &[TemplateConfig], log: Log) -> Self {
+        Self { files: templates.iter().map(File::open).collect(), log }
+    }
+
+    /// Has every file rendered again.
+    pub(super) fn all_changed(&mut self) {
+        for file in &mut self.files {
+            file.is_dirty = true;
+        }
+    }
+
+    /// Has the files rendered again that use `want`.
+    pub(super) fn changed(&mut self, want: &Want) {
+        for file in self.files.iter_mut().filter(|file| file.used.contains(want)) {
+            file.is_dirty = true;
+        }
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.files.iter().any(|file| file.is_dirty)
+    }
+
+    /// The destinations that use `want`.
+    pub(super) fn destinations(&self, want: &Want) -> String {
+        let using = self.files.iter().filter(|file| file.used.contains(want));
+        using.map(|file| file.destination.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The files that are not on disk as they should be.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = Unwritten<'_>> {
+        let unwritten = self.files.iter().filter(|file| !file.is_on_disk || file.error.is_some());
+        unwritten.map(|file| Unwritten {
+            destination: &file.destination,
+            error: file.error.as_deref(),
+            used: &file.used,
+        })
+    }
+
+    /// Renders what is dirty and writes what is whole, unless `may_write` is false: then it only finds
+    /// out what is wanted. Returns the commands to run, too.
+    pub(super) fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> (Pass, Vec<Command>) {
+        let mut commands: Vec<Command> = Vec::new();
+        for file in self.files.iter_mut().filter(|file| file.is_dirty) {
+            file.is_dirty = false;
+            match file.render(snapshot, may_write) {
+                Ok(None) => {}
+                Ok(Some(Replaced::Unchanged)) => {
+                    self.log.debug("(runner) unchanged", &[("destination", &file.destination)]);
+                }
+                Ok(Some(Replaced::Written)) => {
+                    let (source, destination) = (&file.source, &file.destination);
+                    let fields: [(&str, &dyn std::fmt::Display); 2] =
+                        [("source", source), ("destination", destination)];
+                    self.log.info("(runner) rendered", &fields);
+                    // Identical commands run once.
+                    commands.extend(file.command.clone().filter(|c| !commands.contains(c)));
+                }
+                // Before the login the same error would come again after it.
+                Err(_) if !may_write => {}
+                Err(error) => {
+                    self.log.error(
+                        "(runner) could not render",
+                        &[("destination", &file.destination), ("error", &error)],
+                    );
+                    file.error = Some(error);
+                }
+            }
+        }
+        let pass = Pass {
+            wanted: self.files.iter().flat_map(|file| file.used.iter().cloned()).collect(),
+            is_complete: self.files.iter().all(|file| file.is_on_disk && file.error.is_none()),
+            has_failed: self.files.iter().any(|file| file.error.is_some()),
+            has_started_commands: !commands.is_empty(),
+        };
+        (pass, commands)
+    }
+}
+
+impl File {
+    fn open(config: &TemplateConfig) -> Self {
+        let (source, body) = open_body(config);
+        Self {
+            destination: config.destination.clone(),
+            source,
+            body,
+            command: config.command.clone(),
+            perms: config.perms,
+            error_on_missing_key: config.error_on_missing_key,
+            create_dest_dirs: config.create_dest_dirs,
+            used: BTreeSet::new(),
+            is_dirty: true,
+            is_on_disk: false,
+            passes: 0,
+            error: None,
+        }
+    }
+
+    /// What became of the file; nothing when something is lacking.
+    fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> Result<Option<Replaced>, String> {
+        self.error = None;
+        let text = match &self.body {
+            Body::Broken(why) => return Err(why.clone()),
+            Body::Format(want, format) => {
+                let rendered = self_with(&mut self.used, want, snapshot)
+                    .map(|data| format::render(format, data).map_err(|e| OneLine(&e).to_string()));
+                let Some(text) = rendered.transpose()? else { return Ok(None) };
+                text
+            }
+            Body::Tiny(want, text) => {
+                let rendered = self_with(&mut self.used, want, snapshot)
+                    .map(|data| tiny::render(text, data).map_err(|e| OneLine(&e).to_string()));
+                let Some(text) = rendered.transpose()? else { return Ok(None) };
+                text
+            }
+            Body::Go(template) => {
+                match template.render(snapshot, self.error_on_missing_key, RENDER) {
+                    Outcome::Done(rendered) => {
+                        self.used = rendered.used;
+                        rendered.text
+                    }
+                    Outcome::Lack { lacking: _, used } => {
+                        self.used = used;
+                        self.passes += 1;
+                        if self.passes > RENDER_PASSES_MAX {
+                            return Err(format!(
+                                "asks for more secrets at each of {RENDER_PASSES_MAX} passes"
+                            ));
+                        }
+                        return Ok(None);
+                    }
+                    Outcome::Fail(error) => return Err(error.to_string()),
+                }
+            }
+        };
+        if may_write { self.write(&text).map(Some) } else { Ok(None) }
+    }
+
+    fn write(&mut self, text: &Secret) -> Result<Replaced, String> {
+        let (target, bytes) = (Path::new(&self.destination), text.expose().as_bytes());
+        let written = files::replace(target, bytes, self.perms, self.create_dest_dirs);
+        let replaced = written.map_err(|error| OneLine(&error).to_string())?;
+        self.passes = 0;
+        self.is_on_disk = true;
+        Ok(replaced)
+    }
+}
+
+/// The data of the one secret of a file that needs no template.
+fn self_with<'s>(
+    used: &mut BTreeSet<Want>,
+    want: &Want,
+    snapshot: &'s Snapshot,
+) -> Option<&'s Json> {
+    used.insert(want.clone());
+    match snapshot.found.get(want)? {
+        Found::Reading(reading) => Some(&reading.data),
+        Found::Absent | Found::File(_) | Found::List(_) => Some(&Json::Null),
+    }
+}
+
+fn open_body(config: &TemplateConfig) -> (String, Body) {
+    let dynamic = "(dynamic)".to_owned();
+    let read = |secret: &str| {
+        let path = secret.trim().trim_matches('/').to_owned();
+        Want::Read { path }
+    };
+    match &config.body {
+        TemplateBody::Format { secret, format } => {
+            let body = match Format::parse(format) {
+                Ok(format) => Body::Format(read(secret), format),
+                Err(error) => Body::Broken(OneLine(&error).to_string()),
+            };
+            (dynamic, body)
+        }
+        TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
+            let body = parse(&config.destination, contents, left_delimiter, right_delimiter);
+            (dynamic, body)
+        }
+        TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
+            let body = match files::read_bounded(Path::new(source), FILE_BYTES_MAX) {
+                Ok(text) => match String::from_utf8(text) {
+                    Ok(text) => parse(source, &text, left_delimiter, right_delimiter),
+                    Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
+                },
+                Err(error) => Body::Broken(format!("template source: {error}")),
+            };
+            (source.clone(), body)
+        }
+        TemplateBody::Tiny { secret, contents } => {
+            (dynamic, Body::Tiny(read(secret), contents.clone()))
+        }
+    }
+}
+
+fn parse(name: &str, text: &str, left: &str, right: &str) -> Body {
+    match Template::parse(name, text, left, right, RENDER) {
+        Ok(template) => Body::Go(template),
+        Err(error) => Body::Broken(error.to_string()),
+    }
+}

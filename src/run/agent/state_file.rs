@@ -1,0 +1,85 @@
+//! The file through which one agent process hands over to the next.
+
+use std::path::Path;
+
+use ring::digest;
+
+use crate::adapter::files;
+use crate::base::report::OneLine;
+use crate::base::time::Wall;
+use crate::domain::agent_config::AgentConfig;
+use crate::domain::handover::Handover;
+use crate::run::limits::STATE_BYTES_MAX;
+use crate::telemetry::log::Log;
+
+/// Where the state is kept, and for whom.
+pub(super) struct StateFile {
+    path: String,
+    /// Hash of what decides whose token it is.
+    pub(super) config: String,
+    log: Log,
+    has_warned: bool,
+}
+
+impl StateFile {
+    pub(super) fn of(config: &AgentConfig, log: Log) -> Option<Self> {
+        let path = config.injector.state_file.clone()?;
+        Some(Self { path, config: identity(config), log, has_warned: false })
+    }
+
+    /// What another process left. Whatever is wrong with it only means a login.
+    pub(super) fn load(&self, now: Wall) -> Option<Handover> {
+        let path = Path::new(&self.path);
+        if !path.exists() {
+            return None;
+        }
+        let loaded = files::read_bounded(path, STATE_BYTES_MAX)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| {
+                Handover::decode(&zeroize::Zeroizing::new(bytes), &self.config, now)
+                    .map_err(|error| OneLine(&error).to_string())
+            });
+        match loaded {
+            Ok(handover) => Some(handover),
+            Err(reason) => {
+                let fields: [(&str, &dyn std::fmt::Display); 2] =
+                    [("path", &self.path), ("reason", &reason)];
+                self.log.info("state of an earlier agent not taken over, logging in", &fields);
+                None
+            }
+        }
+    }
+
+    /// Leaves the state for the next process. A failure costs that one a login, and nothing else.
+    pub(super) fn save(&mut self, handover: &Handover) {
+        let document = handover.encode();
+        let bytes = document.expose().as_bytes();
+        let written = files::replace(Path::new(&self.path), bytes, Some(0o600), true);
+        if let Err(error) = written
+            && !self.has_warned
+        {
+            self.has_warned = true;
+            self.log
+                .warn("state not written, the next agent will log in anew", &[("error", &error)]);
+        }
+    }
+
+    /// The token in it is revoked.
+    pub(super) fn remove(&self) {
+        if let Err(error) = files::remove(Path::new(&self.path)) {
+            self.log.warn("state not removed", &[("error", &error)]);
+        }
+    }
+}
+
+/// A hash of everything that decides whose token it is and where it is good: the method with its role,
+/// the server and the namespace. Templates are no part of it, as each reading is kept under what it is.
+fn identity(config: &AgentConfig) -> String {
+    let method = &config.method;
+    let what = format!(
+        "{:?} {:?} {:?} {:?}",
+        method.kind, method.mount_path, method.namespace, config.vault.address
+    );
+    let hash = digest::digest(&digest::SHA256, what.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

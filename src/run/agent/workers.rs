@@ -1,0 +1,131 @@
+//! Threads that ask Vault: started when there is work, gone a second after it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::Message;
+use super::asking::{Answer, Context, Failure, Question};
+use crate::domain::vault::Verdict;
+
+/// Enough to hide the latency of a start; a sidecar at rest has none.
+const WORKERS_MAX: usize = 4;
+
+/// How long a worker waits for more work.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+
+/// TLS and JSON need some; the default of 2 MiB is for recursion that does not happen here.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// The workers.
+pub(super) struct Workers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    context: Arc<Context>,
+    answers: Sender<Message>,
+    work: Mutex<Work>,
+    added: Condvar,
+}
+
+#[derive(Default)]
+struct Work {
+    questions: VecDeque<Question>,
+    workers: usize,
+    idle: usize,
+}
+
+impl Workers {
+    pub(super) fn new(context: Arc<Context>, answers: Sender<Message>) -> Self {
+        let work = Mutex::new(Work::default());
+        Self { shared: Arc::new(Shared { context, answers, work, added: Condvar::new() }) }
+    }
+
+    /// Has a question answered by some thread; the answer comes as a [`Message`].
+    pub(super) fn ask(&self, question: Question) {
+        let mut work = self.shared.work();
+        work.questions.push_back(question);
+        if work.idle >= work.questions.len() {
+            self.shared.added.notify_one();
+        } else if work.workers < WORKERS_MAX {
+            let shared = Arc::clone(&self.shared);
+            let started = thread::Builder::new()
+                .name("vault".to_owned())
+                .stack_size(STACK_BYTES)
+                .spawn(move || shared.work_off());
+            match started {
+                Ok(_detached) => work.workers += 1,
+                Err(error) if work.workers == 0 => {
+                    let reason = format!("no thread to ask Vault with: {error}");
+                    if let Some(question) = work.questions.pop_back() {
+                        self.shared.report(question, &reason);
+                    }
+                }
+                Err(_others_will_do_it) => {}
+            }
+        }
+    }
+
+    /// Has a question answered by a thread of its own, however busy the others are.
+    pub(super) fn ask_at_once(&self, question: Question) {
+        let shared = Arc::clone(&self.shared);
+        let started = thread::Builder::new()
+            .name("vault".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || shared.answer(question));
+        // Without a thread there is no answer, and whoever asked stops waiting for it.
+        drop(started);
+    }
+}
+
+impl Shared {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work_off(&self) {
+        let mut work = self.work();
+        loop {
+            if let Some(question) = work.questions.pop_front() {
+                drop(work);
+                self.answer(question);
+                work = self.work();
+                continue;
+            }
+            work.idle += 1;
+            let waited = self.added.wait_timeout(work, IDLE_MAX);
+            let (back, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            work = back;
+            work.idle -= 1;
+            if timeout.timed_out() && work.questions.is_empty() {
+                work.workers -= 1;
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        match catch_unwind(AssertUnwindSafe(|| self.context.answer(&question))) {
+            Ok(outcome) => {
+                let Question { ask, generation, token: _ } = question;
+                // A receiver that is gone has ended the process.
+                drop(self.answers.send(Message::Answer(Answer { ask, generation, outcome })));
+            }
+            Err(_printed_by_the_hook) => self.report(question, "internal error"),
+        }
+    }
+
+    fn report(&self, question: Question, reason: &str) {
+        let failure = Failure {
+            error: reason.to_owned(),
+            verdict: Verdict::TryLater(None),
+            is_explained: false,
+        };
+        let Question { ask, generation, token: _ } = question;
+        drop(self.answers.send(Message::Answer(Answer { ask, generation, outcome: Err(failure) })));
+    }
+}

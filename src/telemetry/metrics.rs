@@ -1,0 +1,362 @@
+//! The webhook's counters, and their text form (Prometheus text exposition format 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// `Content-Type` of [`Metrics::text`].
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All counters of the webhook.
+#[derive(Debug)]
+pub(crate) struct Metrics(Mutex<Numbers>);
+
+/// What a decision counts as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided<'a> {
+    /// `deny`, `inject` or `skip`.
+    pub(crate) decision: &'static str,
+    /// A fixed word.
+    pub(crate) reason: &'static str,
+    /// The request's namespace; anything at all.
+    pub(crate) namespace: &'a str,
+    /// Of an injection.
+    pub(crate) injection_type: &'static str,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Connection {
+    /// Closed.
+    Closed,
+    /// No TLS session came about.
+    HandshakeFailed,
+    /// Accepted.
+    Opened,
+}
+
+#[derive(Debug)]
+struct Numbers {
+    namespaces_max: usize,
+    certificate_ends: Option<u64>,
+    connections: u64,
+    decisions: BTreeMap<(&'static str, &'static str), u64>,
+    failures: BTreeMap<String, u64>,
+    handshake_failures: u64,
+    injections: BTreeMap<(String, &'static str), u64>,
+    panics: u64,
+    queue: u64,
+    requests_ms: Histogram,
+    requests_seconds: Histogram,
+    responses: BTreeMap<u16, u64>,
+}
+
+/// Upper bounds, of vault-k8s, in milliseconds.
+const MILLISECONDS: &[f64] =
+    &[5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0];
+
+/// Upper bounds that can tell our requests apart, in seconds.
+const SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_2, 0.000_4, 0.000_8, 0.001_6, 0.003_2, 0.01, 0.1, 1.0];
+
+/// Namespaces beyond the cap are counted under this name; it is no valid name of one.
+const OTHER: &str = "_other";
+
+impl Metrics {
+    /// Counters that tell at most `namespaces_max` namespaces apart.
+    pub(crate) fn new(namespaces_max: usize) -> Self {
+        Self(Mutex::new(Numbers {
+            namespaces_max,
+            certificate_ends: None,
+            connections: 0,
+            decisions: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            handshake_failures: 0,
+            injections: BTreeMap::new(),
+            panics: 0,
+            queue: 0,
+            requests_ms: Histogram::new(MILLISECONDS),
+            requests_seconds: Histogram::new(SECONDS),
+            responses: BTreeMap::new(),
+        }))
+    }
+
+    /// A certificate is served until then, seconds since the epoch.
+    pub(crate) fn certify(&self, not_after: Option<u64>) {
+        self.numbers().certificate_ends = not_after;
+    }
+
+    /// A connection came or went.
+    pub(crate) fn connection(&self, what: Connection) {
+        let mut numbers = self.numbers();
+        match what {
+            Connection::Closed => numbers.connections = numbers.connections.saturating_sub(1),
+            Connection::HandshakeFailed => numbers.handshake_failures += 1,
+            Connection::Opened => numbers.connections += 1,
+        }
+    }
+
+    /// A review was decided.
+    pub(crate) fn decided(&self, decided: Decided<'_>) {
+        let mut numbers = self.numbers();
+        *numbers.decisions.entry((decided.decision, decided.reason)).or_default() += 1;
+        let max = numbers.namespaces_max;
+        match decided.decision {
+            "deny" => {
+                let known = numbers.failures.len();
+                let has = numbers.failures.contains_key(decided.namespace);
+                let namespace = bounded(decided.namespace, has || known < max);
+                *numbers.failures.entry(namespace).or_default() += 1;
+            }
+            "inject" if !decided.injection_type.is_empty() => {
+                // A namespace has at most three types.
+                let known = numbers.injections.len() / 3;
+                let key = (decided.namespace.to_owned(), decided.injection_type);
+                let has = numbers.injections.contains_key(&key);
+                let namespace = bounded(decided.namespace, has || known < max);
+                *numbers.injections.entry((namespace, decided.injection_type)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// A review made us panic.
+    pub(crate) fn panicked(&self) {
+        self.numbers().panics += 1;
+    }
+
+    /// A review begins.
+    pub(crate) fn request_begins(&self) {
+        self.numbers().queue += 1;
+    }
+
+    /// A review ended, well or not.
+    pub(crate) fn request_ends(&self, took: Duration) {
+        let mut numbers = self.numbers();
+        numbers.queue = numbers.queue.saturating_sub(1);
+        numbers.requests_ms.observe(took.as_secs_f64() * 1000.0);
+        numbers.requests_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An answer of any kind was made.
+    pub(crate) fn responded(&self, status: u16) {
+        *self.numbers().responses.entry(status).or_default() += 1;
+    }
+
+    /// Everything, for a scraper.
+    pub(crate) fn text(&self) -> String {
+        let numbers = self.numbers();
+        let mut out = Text(String::with_capacity(4096));
+        out.head("vault_agent_injector_request_queue_length", "gauge", "Reviews in progress");
+        out.sample("vault_agent_injector_request_queue_length", &[], numbers.queue);
+        out.histogram(
+            "vault_agent_injector_request_processing_duration_ms",
+            "Time to answer a review in milliseconds",
+            &numbers.requests_ms,
+        );
+        out.counters(
+            "vault_agent_injector_injections_by_namespace_total",
+            "Injections by namespace and kind",
+            numbers.injections.iter().map(|((namespace, kind), count)| {
+                (vec![("namespace", namespace.as_str()), ("injection_type", *kind)], *count)
+            }),
+        );
+        out.counters(
+            "vault_agent_injector_failed_injections_by_namespace_total",
+            "Denials by namespace",
+            numbers.failures.iter().map(|(n, count)| (vec![("namespace", n.as_str())], *count)),
+        );
+        out.counters(
+            "vault_injector_decisions_total",
+            "Decisions by reason",
+            numbers.decisions.iter().map(|((decision, reason), count)| {
+                (vec![("decision", *decision), ("reason", *reason)], *count)
+            }),
+        );
+        out.histogram(
+            "vault_injector_request_duration_seconds",
+            "Time to answer a review in seconds",
+            &numbers.requests_seconds,
+        );
+        let codes: Vec<(String, u64)> =
+            numbers.responses.iter().map(|(code, count)| (code.to_string(), *count)).collect();
+        out.counters(
+            "vault_injector_http_responses_total",
+            "Answers by HTTP status",
+            codes.iter().map(|(code, count)| (vec![("code", code.as_str())], *count)),
+        );
+        out.head("vault_injector_connections", "gauge", "Open connections");
+        out.sample("vault_injector_connections", &[], numbers.connections);
+        let name = "vault_injector_handshake_failures_total";
+        out.head(name, "counter", "Connections without a TLS session");
+        out.sample(name, &[], numbers.handshake_failures);
+        out.head("vault_injector_panics_total", "counter", "Reviews that hit a bug");
+        out.sample("vault_injector_panics_total", &[], numbers.panics);
+        if let Some(end) = numbers.certificate_ends {
+            let name = "vault_injector_certificate_expiration_timestamp_seconds";
+            out.head(name, "gauge", "When the served certificate expires, as Unix time");
+            out.sample(name, &[], end);
+        }
+        out.head("vault_injector_build_info", "gauge", "Always 1");
+        out.sample("vault_injector_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        out.0
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        // A counter is never half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bounded(namespace: &str, is_free: bool) -> String {
+    if is_free { namespace.to_owned() } else { OTHER.to_owned() }
+}
+
+/// How often values were at most so large.
+#[derive(Debug)]
+struct Histogram {
+    bounds: &'static [f64],
+    /// One per bound, each without the ones below, and one for the rest.
+    counts: Vec<u64>,
+    sum: f64,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
+    fn observe(&mut self, value: f64) {
+        let place = self.bounds.iter().take_while(|bound| value > **bound).count();
+        if let Some(count) = self.counts.get_mut(place) {
+            *count += 1;
+        }
+        self.sum += value;
+    }
+}
+
+/// The text form. Writing to a `String` cannot fail, so results are dropped.
+struct Text(String);
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _infallible = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &Labels<'_>, value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (i, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if i == 0 { '{' } else { ',' });
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _infallible = write!(self.0, "{label}=\"{text}\"");
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _infallible = writeln!(self.0, " {value}");
+    }
+
+    /// A counter with labels; absent while it has no samples.
+    fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Vec<(&'a str, &'a str)>, u64)>,
+    ) {
+        let mut samples = samples.peekable();
+        if samples.peek().is_some() {
+            self.head(name, "counter", help);
+        }
+        for (labels, count) in samples {
+            self.sample(name, &labels, count);
+        }
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let mut total = 0;
+        let bounds = histogram.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(&histogram.counts) {
+            total += count;
+            self.sample(&bucket, &[("le", &bound)], total);
+        }
+        self.sample(&format!("{name}_sum"), &[], histogram.sum);
+        self.sample(&format!("{name}_count"), &[], total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inject<'a>(namespace: &'a str, injection_type: &'static str) -> Decided<'a> {
+        Decided { decision: "inject", reason: "injected", namespace, injection_type }
+    }
+
+    #[test]
+    fn keeps_the_names_labels_and_buckets_of_vault_k8s() {
+        let metrics = Metrics::new(100);
+        metrics.request_begins();
+        metrics.request_begins();
+        metrics.request_ends(Duration::from_millis(30));
+        metrics.decided(inject("web", "init_only"));
+        metrics.decided(Decided {
+            decision: "deny",
+            reason: "x",
+            namespace: "",
+            injection_type: "",
+        });
+        let text = metrics.text();
+        for line in [
+            "vault_agent_injector_request_queue_length 1",
+            "vault_agent_injector_request_processing_duration_ms_bucket{le=\"25\"} 0",
+            "vault_agent_injector_request_processing_duration_ms_bucket{le=\"50\"} 1",
+            "vault_agent_injector_request_processing_duration_ms_bucket{le=\"10000\"} 1",
+            "vault_agent_injector_request_processing_duration_ms_bucket{le=\"+Inf\"} 1",
+            "vault_agent_injector_request_processing_duration_ms_sum 30",
+            "vault_agent_injector_request_processing_duration_ms_count 1",
+            "vault_agent_injector_injections_by_namespace_total{namespace=\"web\",injection_type=\"init_only\"} 1",
+            "vault_agent_injector_failed_injections_by_namespace_total{namespace=\"\"} 1",
+            "vault_injector_decisions_total{decision=\"inject\",reason=\"injected\"} 1",
+            "vault_injector_request_duration_seconds_bucket{le=\"0.00005\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_capped() {
+        let metrics = Metrics::new(2);
+        for i in 0..20 {
+            let namespace = format!("n{i}");
+            metrics.decided(inject(&namespace, "init_only"));
+            metrics.decided(Decided {
+                decision: "deny",
+                reason: "x",
+                namespace: &namespace,
+                injection_type: "",
+            });
+        }
+        metrics.decided(inject("n0", "init_only"));
+        let text = metrics.text();
+        let failed = text.lines().filter(|l| l.starts_with("vault_agent_injector_failed")).count();
+        assert_eq!(failed, 3);
+        let injected = "vault_agent_injector_injections_by_namespace_total";
+        assert!(text.lines().filter(|l| l.starts_with(injected)).count() <= 7);
+        assert!(text.contains("failed_injections_by_namespace_total{namespace=\"_other\"} 18"));
+        assert!(text.contains("{namespace=\"n0\",injection_type=\"init_only\"} 2"), "{text}");
+    }
+
+    #[test]
+    fn a_label_cannot_forge_a_line() {
+        let metrics = Metrics::new(2);
+        metrics.decided(inject("a\"\n\\", "init_only"));
+        assert!(
+            metrics.text().contains("{namespace=\"a\\\"\\n\\\\\",injection_type=\"init_only\"} 1")
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Figures of the release build beside those of the programs it replaces, taken in the same run.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    dead_code,
+    reason = "a measurement that cannot set up should stop; the shared support has more than it needs"
+)]
+
+#[path = "../real/support/mod.rs"]
+mod support;
+
+mod agents;
+mod proc;
+mod webhook;
+
+/// How long to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Starts of an init container, per program.
+    pub(crate) starts: usize,
+    /// Seconds to watch an idle sidecar.
+    pub(crate) idle_seconds: u64,
+    /// Reviews sent as fast as possible.
+    pub(crate) reviews: usize,
+    /// Seconds of reviews at a fixed rate.
+    pub(crate) paced_seconds: u64,
+}
+
+const FULL: Effort = Effort { starts: 40, idle_seconds: 60, reviews: 1_000_000, paced_seconds: 20 };
+const SHORT: Effort = Effort { starts: 20, idle_seconds: 5, reviews: 20_000, paced_seconds: 5 };
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    /// Our figure.
+    pub(crate) ours: f64,
+    pub(crate) unit: &'static str,
+    /// Name and figure of the peer.
+    pub(crate) peer: Option<(&'static str, f64)>,
+    /// The highest figure we promise.
+    pub(crate) budget: Option<f64>,
+}
+
+/// Above its budget by this factor a figure cannot be the noise of a shared machine.
+const FAR_OFF: f64 = 5.0;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let effort = if words.iter().any(|word| word == "--short") { SHORT } else { FULL };
+    let parts: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
+    let wants = |part: &str| parts.is_empty() || parts.iter().any(|word| *word == part);
+
+    let mut rows = Vec::new();
+    if wants("size") {
+        rows.extend(agents::sizes());
+    }
+    if wants("init") {
+        rows.extend(agents::init(effort));
+    }
+    if wants("sidecar") {
+        rows.extend(agents::sidecar(effort));
+    }
+    if wants("webhook") {
+        rows.extend(webhook::measure(effort));
+    }
+
+    println!("{:<52} {:>12} {:>12}  {:<32} {:>8}", "", "ours", "budget", "peer", "factor");
+    for row in &rows {
+        let number = |value: f64| format!("{value:.*}", if value < 10.0 { 2 } else { 0 });
+        let budget = row.budget.map_or_else(String::new, number);
+        let (peer, factor) = row.peer.map_or_else(Default::default, |(name, value)| {
+            (format!("{} ({name})", number(value)), format!("{:.1}", value / row.ours))
+        });
+        let what = format!("{} [{}]", row.what, row.unit);
+        println!("{what:<52} {:>12} {budget:>12}  {peer:<32} {factor:>8}", number(row.ours));
+    }
+    let over = |factor: f64| {
+        let rows =
+            rows.iter().filter(move |row| row.budget.is_some_and(|most| row.ours > most * factor));
+        rows.map(|row| row.what).collect::<Vec<_>>()
+    };
+    println!("over budget: {:?}", over(1.0));
+    let far_off = over(FAR_OFF);
+    assert!(far_off.is_empty(), "far over budget: {far_off:?}");
+}
