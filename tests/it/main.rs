@@ -10,6 +10,7 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod documents;
 mod fake_vault;
 mod inject;
 mod inject_offline;
