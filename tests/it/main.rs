@@ -11,6 +11,7 @@
 )]
 
 mod documents;
+mod agent;
 mod fake_vault;
 mod inject;
 mod inject_offline;
