@@ -176,7 +176,7 @@ fn hardened(podman: &Podman, name: &str) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running sidecar");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
-        line.trim().split_whitespace().next().unwrap_or_default().to_owned()
+        line.split_whitespace().next().unwrap_or_default().to_owned()
     };
     assert_eq!(field("Uid:"), "100");
     assert_eq!(field("Gid:"), "1000");
