@@ -10,8 +10,8 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
-mod documents;
 mod agent;
+mod documents;
 mod fake_vault;
 mod inject;
 mod inject_offline;
