@@ -11,8 +11,10 @@
 )]
 
 mod agent;
+mod documents;
 mod fake_vault;
 mod inject;
+mod inject_offline;
 mod layers;
 mod program;
 mod support;
