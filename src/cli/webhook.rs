@@ -70,7 +70,6 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
 
 /// The webhook's decision defaults as the environment sets them, for a caller that serves nothing.
 /// No address is asked for: a pod may name its own.
-#[cfg_attr(not(test), expect(dead_code, reason = "the offline mode starts here"))]
 pub(crate) fn inject_config(env: &Environment) -> Result<InjectConfig, Vec<Mistake>> {
     let mut settings = Settings::default();
     let mistakes = settings.apply_environment(env);

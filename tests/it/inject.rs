@@ -291,6 +291,28 @@ fn judge(vector: &Vector, config: &InjectConfig, native: bool) -> Vec<String> {
         let want = normalise(&vector.expect["pod"], original, native);
         let got = normalise(&patched(&vector.review, &answer), original, native);
         differences(&want, &got, "", &mut wrong);
+        if native {
+            wrong.extend(argv_faults(original, &patched(&vector.review, &answer)));
+        }
+    }
+    wrong
+}
+
+/// Injected native containers that start a shell or do not say what to run.
+fn argv_faults(original: &Value, pod: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (group, mode) in [("initContainers", "agent-init"), ("containers", "agent-sidecar")] {
+        let had = names(original, group);
+        for container in pod["spec"][group].as_array().into_iter().flatten() {
+            if had.iter().any(|name| container["name"] == name.as_str()) {
+                continue;
+            }
+            let words = [&container["command"], &container["args"]];
+            let mut words = words.iter().filter_map(|list| list.as_array()).flatten();
+            if !words.any(|word| word == mode) || container["command"][0] == "/bin/sh" {
+                wrong.push(format!("  argv of {}", container["name"]));
+            }
+        }
     }
     wrong
 }
@@ -596,6 +618,14 @@ fn nonsense_gets_the_same_answer_twice_and_never_a_panic() {
     assert_eq!(verdicts.len(), 4, "{verdicts:?}");
 }
 
+fn many_notes(count: usize, note: impl Fn(usize) -> (String, String)) -> Value {
+    let mut notes = json!({"role": "app"});
+    for (key, value) in (0..count).map(note) {
+        notes[key] = value.into();
+    }
+    review_of(&notes)
+}
+
 #[test]
 fn large_and_deep_bodies_are_bounded() {
     let config = profile("chart-default");
@@ -624,6 +654,22 @@ fn large_and_deep_bodies_are_bounded() {
         let answered = answer(envelope(&object).as_bytes(), &config).unwrap();
         assert_eq!(answered.decision.verdict, Verdict::Deny, "{}", answered.decision.message);
     }
+    for many in [
+        many_notes(100_000, |i| (format!("agent-inject-secret-{i}"), "x".into())),
+        many_notes(100_000, |i| (format!("unknown-{}", i * 7919 % 100_000), "x".into())),
+        many_notes(50_000, |i| (format!("preserve-secret-case-{i}"), "x".into())),
+        many_notes(1_000, |i| (format!("secret-volume-path-{i}"), format!("/v/{i}"))),
+        many_notes(1, |_| ("agent-inject-containers".into(), "a,".repeat(2_000_000))),
+        many_notes(1, |_| ("agent-telemetry-x".into(), "[".repeat(2_000_000))),
+    ] {
+        let answered = ask(&many, &config);
+        assert!(answered.decision.message.len() < 10_000);
+        assert!(answered.decision.warnings.len() <= 21);
+    }
+    let containers = vec![json!({"name": "c"}); 100_000];
+    review = review_of(&json!({"role": "app", "agent-inject-containers": "c,d"}));
+    review["request"]["object"]["spec"]["containers"] = containers.into();
+    assert_eq!(ask(&review, &config).decision.verdict, Verdict::Deny);
     // Of an annotation that stands twice, the last value counts.
     let twice = r#"{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/agent-inject":"false"}}}"#;
     let answered = answer(envelope(twice).as_bytes(), &config).unwrap();

@@ -10,8 +10,11 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod documents;
+mod agent;
 mod fake_vault;
 mod inject;
+mod inject_offline;
 mod layers;
 mod program;
 mod support;

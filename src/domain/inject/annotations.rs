@@ -238,18 +238,45 @@ pub(crate) fn bounded(mut text: String) -> String {
 /// Characters of one problem or warning; `kubectl` shows no more than 256 of a warning.
 const SENTENCE_CHARS_MAX: usize = 400;
 
+/// Problems and warnings that one answer names; the rest is counted.
+pub(crate) const LISTED_MAX: usize = 20;
+
 /// The mistakes of one pod.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(pub(crate) Vec<String>);
+pub(crate) struct Problems {
+    /// The first of them.
+    listed: Vec<String>,
+    more: usize,
+}
 
 impl Problems {
     /// Notes a mistake: the place, then what is wrong and the way out.
     pub(crate) fn note(&mut self, place: impl fmt::Display, clause: impl fmt::Display) {
         let text = bounded(format!("{place}: {clause}"));
-        if !self.0.contains(&text) {
-            self.0.push(text);
+        if self.listed.contains(&text) {
+            return;
+        }
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push(text);
+        } else {
+            self.more += 1;
         }
     }
+
+    /// All of them in one sentence, or nothing.
+    pub(crate) fn sentence(&self) -> Option<String> {
+        let rest = if self.more > 0 { format!("; and {} more", self.more) } else { String::new() };
+        (!self.listed.is_empty()).then(|| format!("{}{rest}", self.listed.join("; ")))
+    }
+}
+
+/// An annotation that is not the exact key of a row.
+struct Other<'a> {
+    /// Without [`PREFIX`].
+    name: &'a str,
+    /// Its family and the name in it.
+    family: Option<(&'static Row, &'a str)>,
+    value: &'a str,
 }
 
 /// A pod's annotations under [`PREFIX`], with the defaults behind them.
@@ -258,27 +285,29 @@ pub(crate) struct Notes<'a> {
     flavor: Flavor,
     /// Values of the exact keys, by row.
     exact: [Option<&'a str>; KEY_COUNT],
-    /// The other keys without prefix, sorted, each once.
-    other: Vec<(&'a str, &'a str)>,
+    /// The other keys, sorted by name, each once.
+    other: Vec<Other<'a>>,
 }
 
 impl<'a> Notes<'a> {
     /// Sorts the annotations into the table. Of a key that stands twice, the last value counts.
     pub(crate) fn read(texts: &'a Texts<'a>, config: &'a InjectConfig) -> Self {
         let mut exact = [None; KEY_COUNT];
-        let mut other: Vec<(&str, &str)> = Vec::new();
+        let mut other: Vec<Other<'_>> = Vec::new();
         for (key, value) in &texts.0 {
             let Some(name) = key.strip_prefix(PREFIX) else { continue };
             let value: &str = value;
             let row = exact_row(name).and_then(|key| exact.get_mut(key as usize));
             match row {
                 Some(slot) => *slot = Some(value),
-                None => match other.binary_search_by(|(n, _)| (*n).cmp(name)) {
-                    Ok(i) => other.iter_mut().skip(i).take(1).for_each(|(_, v)| *v = value),
-                    Err(i) => other.insert(i, (name, value)),
-                },
+                None => other.push(Other { family: family_row(name), name, value }),
             }
         }
+        // Stable, so that of equal names the last stays last, and that one is kept.
+        other.sort_by_key(|note| note.name);
+        other.reverse();
+        other.dedup_by_key(|note| note.name);
+        other.reverse();
         let mut notes = Self { config, flavor: Flavor::Vault, exact, other };
         notes.flavor = Flavor::of(&notes.text(Key::AgentFlavor), &notes.text(Key::Image));
         notes
@@ -312,8 +341,8 @@ impl<'a> Notes<'a> {
                 }
             }
         }
-        for (name, value) in &self.other {
-            let Some((row, _)) = family_row(name) else { continue };
+        for Other { family, name, value } in &self.other {
+            let Some((row, _)) = family else { continue };
             if let Err(clause) = check(row.kind, value) {
                 problems.note(
                     format_args!("{PREFIX}{name}"),
@@ -362,34 +391,28 @@ impl<'a> Notes<'a> {
     /// The value for one name of a family.
     pub(crate) fn named(&self, family: Key, raw: &str) -> Option<&'a str> {
         let name = family.row().name;
-        let found = self.other.binary_search_by(|(key, _)| {
+        let found = self.other.binary_search_by(|note| {
             let own = name.bytes().chain(raw.bytes());
-            key.bytes().cmp(own)
+            note.name.bytes().cmp(own)
         });
-        found.ok().and_then(|i| self.other.get(i)).map(|(_, value)| *value)
+        found.ok().and_then(|i| self.other.get(i)).map(|note| note.value)
     }
 
     /// All names of a family with their values, sorted.
     pub(crate) fn family(&self, family: Key) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let name = family.row().name;
-        let all = self.other.iter().filter_map(move |(key, value)| {
-            let rest = key.strip_prefix(name).filter(|rest| !rest.is_empty())?;
-            Some((rest, *value))
-        });
-        all
+        self.families().filter(move |(key, ..)| *key == family).map(|(_, raw, value)| (raw, value))
     }
 
     /// The other keys with their family and name, sorted.
     pub(crate) fn families(&self) -> impl Iterator<Item = (Key, &'a str, &'a str)> {
-        self.other.iter().filter_map(|(name, value)| {
-            let (row, raw) = family_row(name)?;
-            Some((row.key, raw, *value))
-        })
+        self.other
+            .iter()
+            .filter_map(|note| note.family.map(|(row, raw)| (row.key, raw, note.value)))
     }
 
     /// Keys under our prefix that mean nothing: misspelt, most likely.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &'a str> {
-        self.other.iter().filter(|(name, _)| family_row(name).is_none()).map(|(name, _)| *name)
+        self.other.iter().filter(|note| note.family.is_none()).map(|note| note.name)
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Flavor;
 use super::agent_json;
-use super::annotations::{Key, Problems};
+use super::annotations::{Key, Notes, Problems};
 use super::json_patch::{self, Dialect};
 use super::json_text::JsonText;
 use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
@@ -41,7 +41,10 @@ pub(crate) fn container(
     }
     let mut unknown = Vec::new();
     match CONTAINER.conform(&doc, "", &mut unknown) {
-        Ok(doc) => {
+        Ok(mut doc) => {
+            if plan.flavor == Flavor::Native {
+                keep_mode(&mut doc, side);
+            }
             for path in unknown {
                 warnings.push(format!("{key}: no container has {path}, ignored"));
             }
@@ -54,6 +57,21 @@ pub(crate) fn container(
     }
 }
 
+/// Our image does nothing without a mode, so a patch that took all words away gets it back.
+fn keep_mode(doc: &mut Json, side: Side) {
+    if let Json::Object(members) = doc
+        && !members.contains_key("args")
+        && !members.contains_key("command")
+    {
+        let words = vec![Json::String(mode(side).to_owned())];
+        members.insert("args".to_owned(), Json::Array(words));
+    }
+}
+
+const fn mode(side: Side) -> &'static str {
+    if matches!(side, Side::Init) { "agent-init" } else { "agent-sidecar" }
+}
+
 /// The container as vault-k8s writes it, or without a shell for the native agent.
 fn written(plan: &Plan<'_>, side: Side, patched: bool) -> String {
     let mut out = JsonText::with_capacity(4096);
@@ -63,7 +81,7 @@ fn written(plan: &Plan<'_>, side: Side, patched: bool) -> String {
         out.member("image", &plan.notes.text(Key::Image));
         argv(plan, side, out);
         out.key("env").array(|out| env(plan, side, out));
-        out.key("resources").object(|out| resources(plan, out));
+        out.key("resources").raw(&plan.resources);
         out.key("volumeMounts").array(|out| mounts(plan, side, out));
         // Patches written for vault-k8s add to a lifecycle that is there.
         if side == Side::Sidecar && (!native || patched) {
@@ -82,8 +100,7 @@ fn argv(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     let from_configmap = !plan.notes.text(Key::Configmap).is_empty();
     if plan.flavor == Flavor::Native {
         let config = from_configmap.then(|| format!("-config={file}"));
-        let mode = if init { "agent-init" } else { "agent-sidecar" };
-        out.strings("args", [mode].into_iter().chain(config.as_deref()));
+        out.strings("args", [mode(side)].into_iter().chain(config.as_deref()));
         return;
     }
     out.strings("command", ["/bin/sh", "-ec"]);
@@ -109,55 +126,79 @@ fn env(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
             });
         });
     }
-    let mut variable = |name: &str, value: &str| {
-        if !value.is_empty() {
-            out.object(|out| {
-                out.member("name", name);
-                out.member("value", value);
-            });
+    let variables = |out: &mut JsonText, pairs: &[(&str, Key)]| {
+        for (name, key) in pairs {
+            variable(out, name, &notes.text(*key));
         }
     };
-    let of = |key: Key| notes.text(key);
-    variable("GOMAXPROCS", &of(Key::GoMaxProcs));
-    variable("VAULT_CLIENT_TIMEOUT", &of(Key::ClientTimeout));
-    variable("VAULT_MAX_RETRIES", &of(Key::ClientMaxRetries));
-    variable("VAULT_LOG_LEVEL", &of(Key::LogLevel));
-    variable("VAULT_LOG_FORMAT", &of(Key::LogFormat));
-    variable("HTTPS_PROXY", &of(Key::ProxyAddress));
-    if of(Key::Configmap).is_empty() {
-        variable("VAULT_CONFIG", &STANDARD.encode(agent_json::document(plan, side)));
+    variables(
+        out,
+        &[
+            ("GOMAXPROCS", Key::GoMaxProcs),
+            ("VAULT_CLIENT_TIMEOUT", Key::ClientTimeout),
+            ("VAULT_MAX_RETRIES", Key::ClientMaxRetries),
+            ("VAULT_LOG_LEVEL", Key::LogLevel),
+            ("VAULT_LOG_FORMAT", Key::LogFormat),
+            ("HTTPS_PROXY", Key::ProxyAddress),
+        ],
+    );
+    if notes.text(Key::Configmap).is_empty() {
+        out.object(|out| {
+            out.member("name", "VAULT_CONFIG");
+            out.plain_member("value", &STANDARD.encode(agent_json::document(plan, side)));
+        });
     } else {
-        variable("VAULT_ADDR", &of(Key::Service));
-        variable("VAULT_CACERT", &of(Key::CaCert));
-        variable("VAULT_CAPATH", &of(Key::CaPath));
-        variable("VAULT_CLIENT_CERT", &of(Key::ClientCert));
-        variable("VAULT_CLIENT_KEY", &of(Key::ClientKey));
+        variables(
+            out,
+            &[
+                ("VAULT_ADDR", Key::Service),
+                ("VAULT_CACERT", Key::CaCert),
+                ("VAULT_CAPATH", Key::CaPath),
+                ("VAULT_CLIENT_CERT", Key::ClientCert),
+                ("VAULT_CLIENT_KEY", Key::ClientKey),
+            ],
+        );
         let skip = notes.flag(Key::TlsSkipVerify);
-        variable("VAULT_SKIP_VERIFY", if skip { "true" } else { "false" });
-        variable("VAULT_TLS_SERVER_NAME", &of(Key::TlsServerName));
+        variable(out, "VAULT_SKIP_VERIFY", if skip { "true" } else { "false" });
+        variable(out, "VAULT_TLS_SERVER_NAME", &notes.text(Key::TlsServerName));
     }
-    variable("VAULT_CACERT_BYTES", plan.ca_cert_bytes);
+    variable(out, "VAULT_CACERT_BYTES", plan.ca_cert_bytes);
     for (_, entry) in &plan.aws_env {
         out.raw(entry);
     }
 }
 
-fn resources(plan: &Plan<'_>, out: &mut JsonText) {
-    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
-    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
-    for (name, keys) in [("limits", limits), ("requests", requests)] {
-        let values = keys.map(|key| quantity::canonical(&plan.notes.text(key)).ok());
-        if values.iter().all(Option::is_none) {
-            continue;
-        }
-        out.key(name).object(|out| {
-            for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
-                if let Some(value) = value {
-                    out.member(name, value);
-                }
-            }
+/// A variable, unless its value is empty.
+fn variable(out: &mut JsonText, name: &str, value: &str) {
+    if !value.is_empty() {
+        out.object(|out| {
+            out.member("name", name);
+            out.member("value", value);
         });
     }
+}
+
+/// `resources`, the same in both containers.
+pub(crate) fn resources(notes: &Notes<'_>) -> String {
+    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
+    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
+    let mut out = JsonText::default();
+    out.object(|out| {
+        for (name, keys) in [("limits", limits), ("requests", requests)] {
+            let values = keys.map(|key| quantity::canonical(&notes.text(key)).ok());
+            if values.iter().all(Option::is_none) {
+                continue;
+            }
+            out.key(name).object(|out| {
+                for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
+                    if let Some(value) = value {
+                        out.member(name, value);
+                    }
+                }
+            });
+        }
+    });
+    out.into_text()
 }
 
 /// Volume, path and whether read-only, in the order of the original; nothing twice.

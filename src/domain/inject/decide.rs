@@ -2,8 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 
-use super::annotations::{Key, Notes, Problems, Shown, bounded, parse_bool};
+use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown, bounded, parse_bool};
 use super::container::container;
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
@@ -45,38 +46,60 @@ impl Outcome {
     }
 }
 
-/// Problems and warnings that one answer names; the rest is counted.
-const LISTED_MAX: usize = 20;
+/// Bytes of an object whose mistakes are looked for: API servers take 1.5 MiB.
+const EXPLAINED_BYTES_MAX: usize = 1 << 21;
 /// Where nothing is injected: the cluster itself would depend on Vault.
 const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
 
 /// Decides about one AdmissionReview. Total: nonsense gets an answer or a [`ReviewError`], never a panic.
 pub fn answer(body: &[u8], config: &InjectConfig) -> Result<Answer, ReviewError> {
-    let review = Review::parse(body)?;
-    let request = &review.request;
-    let outcome = match request.object {
-        _ if !request.creates_a_pod() => {
+    // Nearly always the object is a pod: one pass over the body. Else a second look tells what it is.
+    if let Ok(review) = Review::<'_, Pod<'_>>::parse(body) {
+        let object = || Some(Review::<'_, &RawValue>::parse(body).ok()?.request.object?.get());
+        let namespace = &review.request.namespace;
+        let outcome = about_request(&review, |pod| about_object(pod, &object, namespace, config));
+        return Ok(respond(&review, outcome));
+    }
+    let review: Review<'_, &RawValue> = Review::parse(body)?;
+    let namespace = &review.request.namespace;
+    let outcome = about_request(&review, |object| decide(object.get(), namespace, config));
+    Ok(respond(&review, outcome))
+}
+
+fn about_request<O>(review: &Review<'_, O>, decide: impl FnOnce(&O) -> Outcome) -> Outcome {
+    match &review.request.object {
+        _ if !review.request.creates_a_pod() => {
             Outcome::new(Verdict::Skip, "not-a-new-pod", "not the creation of a pod")
         }
         None => Outcome::new(Verdict::Skip, "not-a-new-pod", "the request has no object"),
-        Some(object) => decide(object.get(), &request.namespace, config),
-    };
-    Ok(respond(&review, outcome))
+        Some(object) => decide(object),
+    }
 }
 
 /// Decides about the text of one object, which is about to be created in `namespace`.
 pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
-    let pod: Pod<'_> = match serde_json::from_str(object) {
-        Ok(pod) => pod,
-        Err(_) => return undecodable(object),
-    };
+    match serde_json::from_str(object) {
+        Ok(pod) => about_object(&pod, &|| Some(object), namespace, config),
+        Err(_) => undecodable(object),
+    }
+}
+
+/// The text of the object, for the rare annotations that copy out of it.
+pub(crate) type ObjectText<'f, 'a> = &'f dyn Fn() -> Option<&'a str>;
+
+fn about_object(
+    pod: &Pod<'_>,
+    object: ObjectText<'_, '_>,
+    namespace: &str,
+    config: &InjectConfig,
+) -> Outcome {
     if !pod.kind.is_empty() && &*pod.kind != "Pod" {
         return Outcome::new(Verdict::Skip, "not-a-new-pod", "not a pod");
     }
     let nothing = Metadata::default();
     let metadata = pod.metadata.as_ref().unwrap_or(&nothing);
     let name = if metadata.name.is_empty() { &metadata.generate_name } else { &metadata.name };
-    let mut outcome = about_pod(&pod, metadata, object, namespace, config);
+    let mut outcome = about_pod(pod, metadata, object, namespace, config);
     outcome.name = name.to_string();
     outcome
 }
@@ -84,7 +107,7 @@ pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
 fn about_pod(
     pod: &Pod<'_>,
     metadata: &Metadata<'_>,
-    object: &str,
+    object: ObjectText<'_, '_>,
     namespace: &str,
     config: &InjectConfig,
 ) -> Outcome {
@@ -154,7 +177,7 @@ fn settled(pod: &Pod<'_>, notes: &Notes<'_>, warnings: &mut Vec<String>) -> Opti
 fn inject(
     pod: &Pod<'_>,
     spec: &Spec<'_>,
-    object: &str,
+    object: ObjectText<'_, '_>,
     notes: Notes<'_>,
     config: &InjectConfig,
     mut problems: Problems,
@@ -168,8 +191,9 @@ fn inject(
     };
     let init = build(plan.init, Side::Init);
     let sidecar = build(plan.sidecar, Side::Sidecar);
-    if !problems.0.is_empty() {
-        let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", listed(&problems.0));
+    if let Some(sentence) = problems.sentence() {
+        let message = format!("cannot inject: {sentence}");
+        let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);
         return Outcome { warnings, ..outcome };
     }
     let patch = patch::operations(&plan, init.as_deref(), sidecar.as_deref());
@@ -183,23 +207,19 @@ fn inject(
     Outcome { injection_type, patch, warnings, ..outcome }
 }
 
-fn listed(problems: &[String]) -> String {
-    let shown: Vec<&str> = problems.iter().take(LISTED_MAX).map(String::as_str).collect();
-    let more = problems.len().saturating_sub(LISTED_MAX);
-    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("cannot inject: {}{rest}", shown.join("; "))
-}
-
 /// Says where an object is not what the API defines, without quoting it.
 fn undecodable(object: &str) -> Outcome {
-    let place = Json::parse(object.as_bytes()).map_err(|e| e.to_string());
+    let text = if object.len() > EXPLAINED_BYTES_MAX { "null" } else { object };
+    let place = Json::parse(text.as_bytes()).map_err(|e| e.to_string());
     let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
-    let clause = place.err().unwrap_or_else(|| "a member stands twice or is null".into());
+    let clause = place
+        .err()
+        .unwrap_or_else(|| "something in it has the wrong type, stands twice or is null".into());
     let message = format!("the object is not a valid Pod: {clause}");
     Outcome::new(Verdict::Deny, "not-decodable", message)
 }
 
-fn respond(review: &Review<'_>, mut outcome: Outcome) -> Answer {
+fn respond<O>(review: &Review<'_, O>, mut outcome: Outcome) -> Answer {
     if outcome.warnings.len() > LISTED_MAX {
         outcome.warnings.truncate(LISTED_MAX);
         outcome.warnings.push("and more".into());
@@ -235,7 +255,7 @@ fn response(uid: &Text<'_>, outcome: &Outcome, out: &mut JsonText) {
         });
     }
     if !outcome.patch.is_empty() {
-        out.member("patch", &STANDARD.encode(&outcome.patch));
+        out.plain_member("patch", &STANDARD.encode(&outcome.patch));
         out.member("patchType", "JSONPatch");
     }
     let decision = match outcome.verdict {

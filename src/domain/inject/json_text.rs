@@ -59,8 +59,8 @@ impl JsonText {
     }
 
     /// A member whose value is an array of strings.
-    pub(crate) fn strings<'v>(&mut self, name: &str, values: impl IntoIterator<Item = &'v str>) {
-        self.key(name).array(|out| values.into_iter().for_each(|value| out.string(value)));
+    pub(crate) fn strings(&mut self, name: &str, values: impl IntoIterator<Item: AsRef<str>>) {
+        self.key(name).array(|out| values.into_iter().for_each(|value| out.string(value.as_ref())));
     }
 
     /// A value that is JSON already.
@@ -69,36 +69,54 @@ impl JsonText {
         self.text.push_str(json);
     }
 
+    /// A member whose value is a string without anything to escape, such as base64.
+    pub(crate) fn plain_member(&mut self, name: &str, value: &str) {
+        self.key(name);
+        self.text.push('"');
+        self.text.push_str(value);
+        self.text.push('"');
+    }
+
     /// A string value.
     pub(crate) fn string(&mut self, value: &str) {
         self.comma();
         self.text.push('"');
         let mut plain = 0;
-        for (i, c) in value.char_indices() {
-            if !needs_escape(c) {
-                continue;
-            }
-            self.text.push_str(value.get(plain..i).unwrap_or_default());
-            plain = i + c.len_utf8();
-            match c {
-                '"' => self.text.push_str("\\\""),
-                '\\' => self.text.push_str("\\\\"),
-                '\n' => self.text.push_str("\\n"),
-                '\r' => self.text.push_str("\\r"),
-                '\t' => self.text.push_str("\\t"),
-                '\u{8}' => self.text.push_str("\\b"),
-                '\u{c}' => self.text.push_str("\\f"),
-                other => {
-                    self.text.push_str("\\u");
-                    for shift in [12, 8, 4, 0] {
-                        let nibble = (u32::from(other) >> shift) & 15;
-                        self.text.push(char::from_digit(nibble, 16).unwrap_or('0'));
-                    }
-                }
+        for (i, byte) in value.bytes().enumerate() {
+            // U+2028 and U+2029 are E2 80 A8 and E2 80 A9.
+            let rare = || value.get(i..).and_then(|rest| rest.chars().next());
+            let escaped = match byte {
+                0xE2 => rare().filter(|c| matches!(c, '\u{2028}' | '\u{2029}')),
+                b if needs_escape(b) => Some(char::from(b)),
+                _ => None,
+            };
+            if let Some(c) = escaped {
+                self.text.push_str(value.get(plain..i).unwrap_or_default());
+                plain = i + c.len_utf8();
+                self.escape(c);
             }
         }
         self.text.push_str(value.get(plain..).unwrap_or_default());
         self.text.push('"');
+    }
+
+    fn escape(&mut self, c: char) {
+        match c {
+            '"' => self.text.push_str("\\\""),
+            '\\' => self.text.push_str("\\\\"),
+            '\n' => self.text.push_str("\\n"),
+            '\r' => self.text.push_str("\\r"),
+            '\t' => self.text.push_str("\\t"),
+            '\u{8}' => self.text.push_str("\\b"),
+            '\u{c}' => self.text.push_str("\\f"),
+            other => {
+                self.text.push_str("\\u");
+                for shift in [12, 8, 4, 0] {
+                    let nibble = (u32::from(other) >> shift) & 15;
+                    self.text.push(char::from_digit(nibble, 16).unwrap_or('0'));
+                }
+            }
+        }
     }
 
     fn comma(&mut self) {
@@ -108,8 +126,8 @@ impl JsonText {
     }
 }
 
-const fn needs_escape(c: char) -> bool {
-    matches!(c, '\0'..='\u{1f}' | '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
+const fn needs_escape(byte: u8) -> bool {
+    matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&')
 }
 
 /// A float as Go's encoder prints it: plain digits, an exponent only for the very small and very large.

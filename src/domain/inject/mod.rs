@@ -7,8 +7,10 @@ mod agent_json;
 pub mod annotations;
 mod container;
 mod decide;
+mod explain;
 pub mod json_patch;
 mod json_text;
+pub mod manifest;
 mod patch;
 mod plan;
 mod quantity;
@@ -225,6 +227,3 @@ impl std::fmt::Display for ReviewError {
 }
 
 impl std::error::Error for ReviewError {}
-
-#[cfg(test)]
-mod tests;

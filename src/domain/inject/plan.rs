@@ -1,8 +1,10 @@
 //! What is to be done to one pod, decided and checked, before anything is written.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use super::annotations::{Key, Notes, Problems, Shown};
+use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
+use super::decide::ObjectText;
 use super::review::{Pod, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
@@ -16,6 +18,9 @@ pub(crate) const HANDOVER_PATH: &str = "/home/vault-sidecar";
 pub(crate) const INIT_NAME: &str = "vault-agent-init";
 /// Name of the sidecar.
 pub(crate) const SIDECAR_NAME: &str = "vault-agent";
+
+/// Mounts that one patch may add, containers times volumes.
+const MOUNTS_MAX: usize = 20_000;
 
 /// The two agent containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +37,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) aws_env: Vec<(&'static str, Cow<'a, str>)>,
     pub(crate) aws_token: Option<(&'a str, &'a str)>,
     pub(crate) ca_cert_bytes: &'a str,
+    /// `agent-inject-containers`
+    chosen: Option<BTreeSet<&'a str>>,
     pub(crate) copied_mounts: Vec<&'a str>,
     pub(crate) flavor: Flavor,
     pub(crate) init: bool,
     pub(crate) notes: Notes<'a>,
+    /// `resources` of both agents, as JSON.
+    pub(crate) resources: String,
     pub(crate) secrets: Secrets<'a>,
     pub(crate) share_process_namespace: Option<bool>,
     pub(crate) sidecar: bool,
@@ -67,11 +76,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Decides everything; mistakes and doubts are noted. `object` is the pod's own text.
-    pub(crate) fn make(
+    /// Decides everything; mistakes and doubts are noted. `object` gives the pod's own text.
+    pub(crate) fn make<'o: 'a>(
         pod: &'a Pod<'a>,
         spec: &'a Spec<'a>,
-        object: &'a str,
+        object: ObjectText<'_, 'o>,
         notes: Notes<'a>,
         config: &'a InjectConfig,
         problems: &mut Problems,
@@ -82,7 +91,7 @@ impl<'a> Plan<'a> {
         let aws = &*notes.text(Key::AuthType) == "aws";
         let copied = notes.given(Key::CopyMounts).filter(|name| !name.is_empty());
         let verbatim: Verbatim<'a> = if aws || copied.is_some() {
-            serde_json::from_str(object).unwrap_or_default()
+            object().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
         } else {
             Verbatim::default()
         };
@@ -98,13 +107,22 @@ impl<'a> Plan<'a> {
             );
         }
         needed(&notes, problems);
+        let containers = spec.containers.0.len() + spec.init_containers.0.len();
+        if containers * (1 + secrets.custom_paths.len()) > MOUNTS_MAX {
+            problems
+                .note("spec.containers", format_args!("more than {MOUNTS_MAX} mounts of secrets"));
+        }
         let plan = Self {
             aws_env: if aws { aws_env(&verbatim, &notes) } else { Vec::new() },
             aws_token: if aws { token::aws(pod) } else { None },
             ca_cert_bytes: &config.ca_cert_bytes,
+            chosen: notes.given(Key::Containers).map(|list| {
+                list.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()
+            }),
             copied_mounts: copied.map_or_else(Vec::new, |name| copied_mounts(&verbatim, name)),
             flavor: notes.flavor(),
             init,
+            resources: super::container::resources(&notes),
             secrets,
             share_process_namespace: share(spec, &notes, problems),
             sidecar,
@@ -120,15 +138,13 @@ impl<'a> Plan<'a> {
 
     /// Whether a container of the pod gets the secrets.
     pub(crate) fn wants(&self, container: &str) -> bool {
-        self.notes
-            .given(Key::Containers)
-            .is_none_or(|list| list.split(',').any(|name| name.trim() == container))
+        self.chosen.as_ref().is_none_or(|names| names.contains(container))
     }
 
     fn doubts(&self, warnings: &mut Vec<String>) {
-        let list = self.notes.given(Key::Containers).unwrap_or("");
-        for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            if !self.spec.containers.0.iter().any(|c| &*c.name == name) {
+        let known: BTreeSet<&str> = self.spec.containers.0.iter().map(|c| &*c.name).collect();
+        for name in self.chosen.iter().flatten() {
+            if !known.contains(name) && warnings.len() <= LISTED_MAX {
                 warnings.push(format!(
                     "{}: the pod has no container {}",
                     Key::Containers,

@@ -77,52 +77,65 @@ fn scale(suffix: &str) -> Result<(Family, u32, i32), QuantityError> {
         return Ok((Family::Decimal, 0, i32::try_from(i).unwrap_or(0) * 3 - 9));
     }
     let exponent = suffix.strip_prefix(['e', 'E']).ok_or(QuantityError::Syntax)?;
-    let exponent: i32 = exponent.parse().map_err(|_| QuantityError::Syntax)?;
+    let exponent: i32 = exponent.parse().ok().ok_or(QuantityError::Syntax)?;
     Ok((Family::Exponent, 0, exponent))
 }
 
+/// Digits that decide about a value of at most 2^63; those after them only round it up.
+const DIGITS_MAX: i32 = 30;
+
 /// The value in billionths, rounded up.
 fn nanos(whole: &str, fraction: &str, base2: u32, base10: i32) -> Result<i128, QuantityError> {
-    let digits = format!("{whole}{fraction}");
-    let digits = digits.trim_start_matches('0');
-    if digits.is_empty() {
+    let mut mantissa: i128 = 0;
+    let mut kept: i32 = 0;
+    let mut cut: i32 = 0;
+    let mut rest = false;
+    for digit in whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0') {
+        if kept < DIGITS_MAX {
+            mantissa = mantissa * 10 + i128::from(digit);
+            kept += i32::from(mantissa != 0);
+        } else {
+            cut += 1;
+            rest |= digit != 0;
+        }
+    }
+    if mantissa == 0 {
         return Ok(0);
     }
-    // The value is mantissa * 2^base2 * 10^exponent.
-    let exponent =
-        base10.saturating_add(9).saturating_sub(i32::try_from(fraction.len()).unwrap_or(i32::MAX));
-    // Up to 64 digits: cut what cannot matter, remembering that something was cut.
-    let kept = digits.get(..digits.len().min(30)).unwrap_or(digits);
-    let cut = i32::try_from(digits.len() - kept.len()).unwrap_or(0);
-    let exponent = exponent.saturating_add(cut);
-    let mut value: i128 = kept.parse().map_err(|_| QuantityError::Syntax)?;
-    value = value.checked_mul(1_i128 << base2).ok_or(QuantityError::Large)?;
+    // The value is mantissa * 2^base2 * 10^exponent billionths.
+    let places = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    let exponent = base10.saturating_add(9).saturating_sub(places).saturating_add(cut);
+    let value = mantissa.checked_mul(1_i128 << base2).ok_or(QuantityError::Large)?;
+    let factor = 10_i128.checked_pow(exponent.unsigned_abs());
     if exponent >= 0 {
-        let factor = 10_i128.checked_pow(exponent.unsigned_abs()).ok_or(QuantityError::Large)?;
-        return value.checked_mul(factor).ok_or(QuantityError::Large);
+        return factor.and_then(|f| value.checked_mul(f)).ok_or(QuantityError::Large);
     }
-    let Some(divisor) = 10_i128.checked_pow(exponent.unsigned_abs()) else { return Ok(1) };
-    let up = i128::from(value % divisor != 0 || cut > 0);
-    Ok(value / divisor + up)
+    let Some(divisor) = factor else { return Ok(1) };
+    Ok(value / divisor + i128::from(rest || value % divisor != 0))
+}
+
+/// The value without factors of `base`, and how many of at most `max` there were.
+fn reduce(mut value: i128, base: u16, max: usize) -> (i128, usize) {
+    let mut steps = 0;
+    while steps < max {
+        // Nearly every quantity fits into 64 bits, where division is cheap.
+        let divided = match u64::try_from(value) {
+            Ok(small) if small % u64::from(base) == 0 => i128::from(small / u64::from(base)),
+            Err(_) if value % i128::from(base) == 0 => value / i128::from(base),
+            Ok(_) | Err(_) => break,
+        };
+        value = divided;
+        steps += 1;
+    }
+    (value, steps)
 }
 
 fn print(nanos: i128, family: Family) -> String {
-    let integer = nanos % NANOS == 0;
-    if family == Family::Binary && integer && nanos >= 1024 * NANOS {
-        let mut value = nanos / NANOS;
-        let mut power = 0;
-        while value % 1024 == 0 && power + 1 < BINARY.len() {
-            value /= 1024;
-            power += 1;
-        }
+    if family == Family::Binary && nanos >= 1024 * NANOS && nanos % NANOS == 0 {
+        let (value, power) = reduce(nanos / NANOS, 1024, BINARY.len() - 1);
         return format!("{value}{}", BINARY.get(power).copied().unwrap_or_default());
     }
-    let mut value = nanos;
-    let mut step = 0;
-    while value % 1000 == 0 && step + 1 < DECIMAL.len() {
-        value /= 1000;
-        step += 1;
-    }
+    let (value, step) = reduce(nanos, 1000, DECIMAL.len() - 1);
     if family == Family::Exponent {
         let exponent = i64::try_from(step).unwrap_or(0) * 3 - 9;
         return if exponent == 0 { value.to_string() } else { format!("{value}e{exponent}") };
@@ -160,7 +173,7 @@ mod tests {
             ("1000Ki", "1000Ki"),
             ("1.0001Ki", "1024102400u"),
             ("0.0000000001", "1n"),
-            ("1e-100", "1n"),
+            ("1e-100", "1e-9"),
             ("1.0000000001", "1000000001n"),
             ("1E", "1E"),
             ("100k", "100k"),

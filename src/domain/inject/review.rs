@@ -39,40 +39,38 @@ pub(crate) struct Texts<'a>(pub(crate) Vec<(Text<'a>, Text<'a>)>);
 /// What the API server sends.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct Envelope<'a, O> {
     #[serde(borrow, default)]
     api_version: Text<'a>,
     #[serde(borrow, default)]
     kind: Text<'a>,
     #[serde(borrow)]
-    request: Option<Request<'a>>,
+    request: Option<Request<'a, O>>,
 }
 
 /// A review that has a request.
-pub(crate) struct Review<'a> {
+pub(crate) struct Review<'a, O> {
     pub(crate) api_version: Text<'a>,
-    pub(crate) request: Request<'a>,
+    pub(crate) request: Request<'a, O>,
 }
 
 /// `request`
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-pub(crate) struct Request<'a> {
-    #[serde(borrow)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Request<'a, O> {
+    #[serde(borrow, default)]
     pub(crate) uid: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(crate) namespace: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub(crate) operation: Text<'a>,
     #[serde(borrow)]
     kind: Option<GroupKind<'a>>,
     #[serde(borrow)]
     resource: Option<Resource<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     sub_resource: Text<'a>,
-    #[serde(borrow)]
-    pub(crate) object: Option<&'a RawValue>,
+    pub(crate) object: Option<O>,
 }
 
 #[derive(Deserialize)]
@@ -228,10 +226,10 @@ pub(crate) struct Named<'a> {
     pub(crate) name: Text<'a>,
 }
 
-impl<'a> Review<'a> {
-    /// Reads a body. What is wrong inside of the object does not count here.
+impl<'a, O: Deserialize<'a>> Review<'a, O> {
+    /// Reads a body with its object as an `O`; a `&RawValue` takes any object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
-        let envelope: Envelope<'a> = serde_json::from_slice(body).map_err(|e| {
+        let envelope: Envelope<'a, O> = serde_json::from_slice(body).map_err(|e| {
             let what = if e.is_data() { "is not an AdmissionReview" } else { "is not JSON" };
             let place = format!("at line {} column {}", e.line(), e.column());
             ReviewError { message: format!("the body {what}: {place}") }
@@ -248,7 +246,7 @@ impl<'a> Review<'a> {
     }
 }
 
-impl Request<'_> {
+impl<O> Request<'_, O> {
     /// Whether this is about a pod that is being made, as far as the request itself tells.
     pub(crate) fn creates_a_pod(&self) -> bool {
         let create = self.operation.is_empty() || &*self.operation == "CREATE";

@@ -44,6 +44,9 @@ pub(crate) struct Secrets<'a> {
 /// The formats that only the native agent has, as error texts list them.
 const FORMATS: &str = "map, json, env, dotenv, properties, yaml, raw:KEY";
 
+/// Files of one pod. All its annotations together have at most 256 KiB.
+const FILES_MAX: usize = 1000;
+
 /// Collects the files of a pod.
 pub(crate) fn collect<'a>(
     notes: &Notes<'a>,
@@ -60,6 +63,10 @@ pub(crate) fn collect<'a>(
         .collect();
     names.sort_unstable();
     names.dedup();
+    if names.len() > FILES_MAX {
+        problems.note(Key::SecretPath, format_args!("more than {FILES_MAX} files in one pod"));
+        names.truncate(FILES_MAX);
+    }
     for raw in &names {
         let own = notes.named(Key::VolumePathOf, raw);
         if own == Some("") {
@@ -91,7 +98,7 @@ pub(crate) fn collect<'a>(
         });
     }
     for (key, raw, _) in notes.families() {
-        if matches!(key, Key::Engine | Key::Format) && !names.contains(&raw) {
+        if matches!(key, Key::Engine | Key::Format) && names.binary_search(&raw).is_err() {
             problems.note(key.of(raw), format_args!("needs {}", Key::SecretPath.of(raw)));
         }
     }

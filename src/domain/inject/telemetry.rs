@@ -49,6 +49,9 @@ const FIELDS: [(&str, Type); 31] = [
     ("stackdriver_debug_logs", Flag),
 ];
 
+/// Bytes of one setting.
+const VALUE_BYTES_MAX: usize = 1 << 16;
+
 /// The stanza as JSON, or nothing when no annotation asks for one.
 ///
 /// Values are not quoted in problems: one of them is an API token.
@@ -65,6 +68,11 @@ pub(crate) fn stanza(
         let name = raw.replace('-', "_");
         let slot = FIELDS.iter().zip(&mut values).find(|((n, _), _)| n.eq_ignore_ascii_case(&name));
         let Some(((_, wanted), slot)) = slot else { continue };
+        if text.len() > VALUE_BYTES_MAX {
+            let clause = format_args!("is longer than {VALUE_BYTES_MAX} bytes");
+            problems.note(Key::Telemetry.of(raw), clause);
+            continue;
+        }
         let parsed = Json::parse(text.as_bytes()).ok();
         let bare = parsed.is_none();
         let value = parsed.unwrap_or_else(|| Json::String(text.to_owned()));

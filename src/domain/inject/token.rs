@@ -1,6 +1,7 @@
 //! Which service account token the agents log in with, and AWS' identity beside it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::annotations::{Key, Notes, Problems, Shown};
 use super::review::{Container, Pod, Spec, Volume};
@@ -70,8 +71,10 @@ fn named<'a>(spec: &'a Spec<'a>, name: &'a str) -> Result<Token<'a>, &'static st
 /// The likeliest mount of the containers: a volume that projects a token for the API server, then one
 /// whose path says so, as the original guessed. Of equals, the first.
 fn mounted<'a>(spec: &'a Spec<'a>) -> Option<Token<'a>> {
+    let volumes: BTreeMap<&str, &Volume<'_>> =
+        spec.volumes.0.iter().map(|volume| (&*volume.name, volume)).collect();
     let ranked = mounts(&spec.containers.0).filter_map(|(name, path)| {
-        let volume = spec.volumes.0.iter().find(|volume| &*volume.name == name);
+        let volume = volumes.get(name).copied();
         let projected = volume.and_then(projection);
         let says_so = path.contains("serviceaccount");
         let rank = match (projected, says_so) {

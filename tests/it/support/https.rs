@@ -82,6 +82,7 @@ impl Client {
         let socket = TcpStream::connect(to)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        socket.set_nodelay(true)?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
