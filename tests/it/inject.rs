@@ -122,7 +122,12 @@ fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
 }
 
 fn env<'a>(container: &'a Value, name: &str) -> &'a Value {
-    container["env"].as_array().unwrap().iter().find(|e| e["name"] == name).unwrap_or(&Value::Null)
+    container["env"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|e| e["name"] == name)
+        .unwrap_or(&Value::Null)
 }
 
 /// The configuration that an agent gets, as text.
