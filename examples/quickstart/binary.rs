@@ -24,9 +24,12 @@ pub(crate) fn build() -> Outcome<PathBuf> {
             Some("release") => drop(command.arg("--release")),
             Some(other) => drop(command.args(["--profile", other])),
         }
-        let above = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-        if let Some(triple) = above.filter(|name| name.matches('-').count() >= 2) {
-            command.args(["--target", triple]);
+        let above = folder.parent().ok_or("not in a target folder")?;
+        let triple = above.file_name().and_then(|name| name.to_str());
+        if let Some(triple) = triple.filter(|name| name.matches('-').count() >= 2) {
+            command.args(["--target", triple]).arg("--target-dir").arg(above.with_file_name(""));
+        } else {
+            command.arg("--target-dir").arg(above);
         }
         let status = command.status().map_err(|e| format!("cargo cannot be started: {e}"))?;
         if !status.success() {

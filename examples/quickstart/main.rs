@@ -125,6 +125,7 @@ fn story(screen: &Screen, binary: &Path, vault_binary: Option<&Path>) -> Outcome
     screen.took("from start to exit 0", init.took);
     show_files(screen, &pod)?;
     wanted(&pod, "db.env", "export password='first-password'\n")?;
+    wanted(&pod, "url.txt", "postgres://web:first-password@db/shop\n")?;
 
     screen.step("The sidecar takes over; somebody changes the password in Vault");
     let mut sidecar = pod.start("containers", "vault-agent")?;
@@ -136,12 +137,12 @@ fn story(screen: &Screen, binary: &Path, vault_binary: Option<&Path>) -> Outcome
     }
     let changed = Instant::now();
     vault.put("db", &json!({ "username": "web", "password": "second & better" }))?;
-    let is_new = |text: String| text.contains("second");
     program::wait_until(PATIENCE, || {
-        let files = ["db.env", "url.txt"];
-        screen::interrupted() || files.iter().all(|name| is_new(pod.secret(name)))
+        let is_new = |name| pod.secret(name).contains("second");
+        screen::interrupted() || (is_new("db.env") && is_new("url.txt"))
     });
     wanted(&pod, "db.env", "export password='second & better'\n")?;
+    wanted(&pod, "url.txt", "postgres://web:second+%26+better@db/shop\n")?;
     screen.took("from the change to the new files", changed.elapsed());
     show_files(screen, &pod)?;
     if let Some(memory) = pod::resident_memory(sidecar.id()) {
@@ -150,6 +151,7 @@ fn story(screen: &Screen, binary: &Path, vault_binary: Option<&Path>) -> Outcome
 
     screen.step("The pod ends, then the webhook: SIGTERM, and both leave with 0");
     stopped("sidecar", screen, sidecar)?;
+    screen.line("the webhook goes on answering for 3 s, until nobody sends it anything");
     stopped("webhook", screen, webhook.process)?;
     if let Some((logins, reads)) = vault.requests() {
         screen.fact("logins of the pod", &logins.to_string());

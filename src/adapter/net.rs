@@ -134,6 +134,11 @@ impl Stage {
         self.0.set(Waits::Answer);
     }
 
+    /// Whether nothing was asked since the last answer.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.get() == Waits::Idle
+    }
+
     /// The answer is ready.
     pub(crate) fn request_ends(&self) {
         self.0.set(Waits::Idle);

@@ -122,7 +122,7 @@ mod tests {
     fn several_words_in_one_text_go_through_the_shell() {
         check(&["test \"$WORD\" = yes && test -z \"$HOME\""]).unwrap();
         check(&["true"]).unwrap();
-        check(&["sh", "-c", "test $0 = a\\ b", "a b"]).unwrap();
+        check(&["sh", "-c", "test \"$0\" = 'a b'", "a b"]).unwrap();
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! HTTPS on one listener: bounded connections, bounded waits, and an orderly end.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -11,15 +12,16 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::adapter::net::{First, Paced, Stage, race, speaks_tls};
 
@@ -61,6 +63,9 @@ pub(crate) enum Event {
 
 /// Serves until `end` and then until the last request is answered or the drain limit is reached.
 /// Returns whether all were answered. To be called on a `LocalSet`.
+///
+/// With all connections taken those between two requests are closed, so that nobody keeps others out
+/// by doing nothing.
 pub(crate) async fn serve<H, F>(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
@@ -73,29 +78,28 @@ where
     H: Fn(Call) -> F + Clone + 'static,
     F: Future<Output = Reply> + 'static,
 {
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(bounds.connections_max));
-    let acceptor = TlsAcceptor::from(tls);
+    let shared = Rc::new(Shared {
+        acceptor: TlsAcceptor::from(tls),
+        bounds,
+        ends: Cell::new(false),
+        hurry: Notify::new(),
+        slots: Arc::new(Semaphore::new(bounds.connections_max)),
+        tell,
+    });
     let mut end = pin!(end);
     loop {
-        let accepted = match race(end.as_mut(), accept(&listener, &slots)).await {
+        let accepted = match race(end.as_mut(), shared.accept(&listener)).await {
             First::Left(()) => break,
             First::Right(accepted) => accepted,
         };
         match accepted {
             Ok((stream, slot)) => {
-                tell(Event::Opened);
-                let connection = Connection {
-                    acceptor: acceptor.clone(),
-                    bounds,
-                    tell: Rc::clone(&tell),
-                    watcher: graceful.watcher(),
-                    _slot: slot,
-                };
-                let _detached = tokio::task::spawn_local(connection.serve(stream, handle.clone()));
+                (shared.tell)(Event::Opened);
+                let connection = Rc::clone(&shared).connection(stream, slot, handle.clone());
+                let _detached = tokio::task::spawn_local(connection);
             }
             Err(error) => {
-                tell(Event::AcceptFailed(error));
+                (shared.tell)(Event::AcceptFailed(error));
                 // Most likely out of file descriptors: a closed connection gives one back.
                 if let First::Left(()) = race(end.as_mut(), sleep(ACCEPT_PAUSE)).await {
                     break;
@@ -104,69 +108,112 @@ where
         }
     }
     drop(listener);
-    timeout(bounds.drain, graceful.shutdown()).await.is_ok()
+    shared.ends.set(true);
+    shared.hurry.notify_waiters();
+    let all = u32::try_from(bounds.connections_max).unwrap_or(u32::MAX);
+    timeout(bounds.drain, shared.slots.acquire_many(all)).await.is_ok()
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _peer) = listener.accept().await?;
-    Ok((stream, slot))
-}
-
-struct Connection {
+/// What connections share.
+struct Shared {
     acceptor: TlsAcceptor,
     bounds: Bounds,
+    /// Whether no connection may live longer than its request.
+    ends: Cell<bool>,
+    /// Wakes all connections: those that are not needed close.
+    hurry: Notify,
+    /// One permit for each connection that may still be opened.
+    slots: Arc<Semaphore>,
     tell: Rc<dyn Fn(Event)>,
-    watcher: Watcher,
-    _slot: OwnedSemaphorePermit,
 }
 
-impl Connection {
-    async fn serve<H, F>(self, stream: TcpStream, handle: H)
-    where
-        H: Fn(Call) -> F + Clone + 'static,
+impl Shared {
+    fn is_full(&self) -> bool {
+        self.slots.available_permits() == 0
+    }
+
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        if self.is_full() {
+            self.hurry.notify_waiters();
+        }
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _peer) = listener.accept().await?;
+        Ok((stream, slot))
+    }
+
+    async fn connection<H, F>(
+        self: Rc<Self>,
+        stream: TcpStream,
+        slot: OwnedSemaphorePermit,
+        handle: H,
+    ) where
+        H: Fn(Call) -> F + 'static,
         F: Future<Output = Reply> + 'static,
     {
-        let Self { acceptor, bounds, tell, watcher, _slot } = self;
-        let _told = Told(Rc::clone(&tell));
+        let _held = slot;
+        let _told = Told(Rc::clone(&self.tell));
         // Answers are one write each; waiting for more to send only delays them.
         let _slower_at_worst = stream.set_nodelay(true);
-        let handshake = async {
-            if speaks_tls(&stream).await? {
-                return acceptor.accept(stream).await.map(Some);
+        match timeout(self.bounds.header, self.shake_hands(stream)).await {
+            Ok(Ok(Some(stream))) => self.serve_connection(stream, handle).await,
+            Ok(Ok(None)) => (self.tell)(Event::Plain),
+            Ok(Err(error)) if is_silent(&error) => {}
+            Ok(Err(error)) => (self.tell)(Event::HandshakeFailed(error)),
+            Err(_elapsed) => {
+                (self.tell)(Event::HandshakeFailed(io::ErrorKind::TimedOut.into()));
             }
-            refuse_plain(stream).await.map(|()| None)
-        };
-        let stream = match timeout(bounds.header, handshake).await {
-            Ok(Ok(Some(stream))) => stream,
-            Ok(Ok(None)) => return tell(Event::Plain),
-            Ok(Err(error)) if is_silent(&error) => return,
-            Ok(Err(error)) => return tell(Event::HandshakeFailed(error)),
-            Err(_elapsed) => return tell(Event::HandshakeFailed(io::ErrorKind::TimedOut.into())),
-        };
+        }
+    }
+
+    /// `None` when the client does not speak TLS and was told.
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+        if speaks_tls(&stream).await? {
+            return self.acceptor.accept(stream).await.map(Some);
+        }
+        refuse_plain(stream).await.map(|()| None)
+    }
+
+    async fn serve_connection<H, F>(self: &Rc<Self>, stream: TlsStream<TcpStream>, handle: H)
+    where
+        H: Fn(Call) -> F,
+        F: Future<Output = Reply>,
+    {
         let stage = Stage::new();
-        let stream = TokioIo::new(Paced::new(stream, stage.clone(), bounds.header));
-        let service = service_fn(move |call: Call| {
+        let stream = TokioIo::new(Paced::new(stream, stage.clone(), self.bounds.header));
+        let service = service_fn(|call: Call| {
             stage.request_begins();
-            let (stage, reply) = (stage.clone(), handle(call));
-            async move {
-                let reply = reply.await;
+            let reply = handle(call);
+            async {
+                let mut reply = reply.await;
+                if self.ends.get() || self.is_full() {
+                    let _none_before =
+                        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 stage.request_ends();
                 Ok::<Reply, Infallible>(reply)
             }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(bounds.idle)
-            .max_buf_size(bounds.header_bytes_max)
+            .header_read_timeout(self.bounds.idle)
+            .max_buf_size(self.bounds.header_bytes_max)
             .serve_connection(stream, service);
-        // A client that goes away or is cut off is its own business.
-        let _outcome = watcher.watch(connection).await;
+        let mut connection = pin!(connection);
+        loop {
+            match race(connection.as_mut(), self.hurry.notified()).await {
+                // A client that goes away or is cut off is its own business.
+                First::Left(_outcome) => break,
+                First::Right(()) if self.ends.get() || stage.is_idle() => {
+                    connection.as_mut().graceful_shutdown();
+                }
+                First::Right(()) => {}
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::files;
 use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings};
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
+use crate::base::secret::Secret;
 use crate::domain::agent_config::Connection;
 use crate::domain::vault::{Reply, Request, VaultError};
 
@@ -160,7 +161,7 @@ impl VaultClient {
     /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
     /// Vault answered. Retries nothing.
     pub(crate) fn send(&self, request: &Request) -> Result<Reply, VaultError> {
-        let token = request.token.as_ref().map(crate::base::secret::Secret::expose);
+        let token = request.token.as_ref().map(Secret::expose);
         if token.is_some_and(|token| !token.bytes().all(|byte| (0x20..0x7f).contains(&byte))) {
             return Err(VaultError::TokenUnprintable);
         }
@@ -215,7 +216,7 @@ impl VaultClient {
             method: request.method.word(),
             url,
             headers,
-            body: request.body.as_ref().map(crate::base::secret::Secret::expose),
+            body: request.body.as_ref().map(Secret::expose),
         };
         self.http.exchange(&http).map_err(|error| match error {
             HttpError::NoAnswer(reason) => VaultError::Unreachable { address: origin(url), reason },

@@ -90,8 +90,11 @@ fn one_part(text: &str) -> Result<(u64, &str), DurationError> {
         "h" => 3_600_000_000_000,
         _ => return Err(DurationError::Unit),
     };
-    let whole: u64 =
-        if whole.is_empty() { 0 } else { whole.parse().map_err(|_| DurationError::Overflow)? };
+    // All digits, so the one way to fail is too many of them.
+    let whole: u64 = match whole {
+        "" => 0,
+        digits => digits.parse().ok().ok_or(DurationError::Overflow)?,
+    };
     let mut nanos = whole.checked_mul(scale).ok_or(DurationError::Overflow)?;
     let mut place = scale;
     for digit in fraction.bytes() {

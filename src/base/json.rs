@@ -23,9 +23,9 @@ pub enum Json {
     /// A string, unescaped.
     String(String),
     /// An array.
-    Array(Vec<Json>),
+    Array(Vec<Self>),
     /// An object, sorted by key; of repeated keys the last counts.
-    Object(BTreeMap<String, Json>),
+    Object(BTreeMap<String, Self>),
 }
 
 /// Why a text is not JSON. Holds positions, never content.

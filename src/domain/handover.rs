@@ -74,10 +74,10 @@ impl Handover {
             .map(|mount| object([("path", text(&mount.path)), ("kv2", Json::Bool(mount.is_kv2))]));
         let had = self.had.iter().filter_map(|(want, found, at)| encode_had(want, found, *at));
         let document = object([
-            ("version", number(VERSION)),
+            ("version", number(&VERSION)),
             ("config", text(&self.config)),
             ("token", encode_auth(&self.token)),
-            ("granted", number(self.granted.0)),
+            ("granted", number(&self.granted.0)),
             ("mounts", Json::Array(mounts.collect())),
             ("had", Json::Array(had.collect())),
         ]);
@@ -129,7 +129,7 @@ pub fn age(then: Wall, now: Wall) -> Duration {
 
 /// Files are not handed over, and what is absent is asked for again.
 fn encode_had(want: &Want, found: &Found, at: Wall) -> Option<Json> {
-    let mut members = vec![("path", text(want.path())), ("at", number(at.0))];
+    let mut members = vec![("path", text(want.path())), ("at", number(&at.0))];
     match (want, found) {
         (Want::List { .. }, Found::List(names)) => {
             members.push(("kind", text("list")));
@@ -176,7 +176,7 @@ fn encode_reading(reading: &Reading) -> Json {
     object([
         ("request_id", text(&reading.request_id)),
         ("lease_id", text(&reading.lease_id)),
-        ("lease_duration", number(reading.lease_duration)),
+        ("lease_duration", number(&reading.lease_duration)),
         ("renewable", Json::Bool(reading.renewable)),
         ("data", reading.data.clone()),
         ("warnings", strings(&reading.warnings)),
@@ -191,7 +191,7 @@ fn encode_auth(auth: &Auth) -> Json {
         ("accessor", text(&auth.accessor)),
         ("policies", strings(&auth.policies)),
         ("metadata", pairs(&auth.metadata)),
-        ("lease_duration", number(auth.lease_duration)),
+        ("lease_duration", number(&auth.lease_duration)),
         ("renewable", Json::Bool(auth.renewable)),
     ])
 }
@@ -199,19 +199,19 @@ fn encode_auth(auth: &Auth) -> Json {
 fn encode_wrap_info(info: &WrapInfo) -> Json {
     object([
         ("token", text(info.token.expose())),
-        ("ttl", number(info.ttl)),
+        ("ttl", number(&info.ttl)),
         ("creation_time", text(&info.creation_time)),
         ("creation_path", text(&info.creation_path)),
         ("wrapped_accessor", text(&info.wrapped_accessor)),
     ])
 }
 
-fn object<'k>(members: impl IntoIterator<Item = (&'k str, Json)>) -> Json {
-    Json::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+fn object<K: Into<String>>(members: impl IntoIterator<Item = (K, Json)>) -> Json {
+    Json::Object(members.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
 fn pairs(map: &BTreeMap<String, String>) -> Json {
-    object(map.iter().map(|(key, value)| (key.as_str(), text(value))))
+    object(map.iter().map(|(key, value)| (key, text(value))))
 }
 
 fn strings(items: &[String]) -> Json {
@@ -222,7 +222,7 @@ fn text(text: &str) -> Json {
     Json::String(text.to_owned())
 }
 
-fn number(number: impl ToString) -> Json {
+fn number(number: &impl ToString) -> Json {
     Json::Number(number.to_string().into())
 }
 

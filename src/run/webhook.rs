@@ -338,7 +338,7 @@ impl Webhook {
             _ => plain(&Refusal::new(StatusCode::NOT_FOUND, "404 page not found")),
         };
         let status = reply.status();
-        if status.is_client_error() {
+        if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
             discard_body(&mut body, limits::DISCARD_BYTES_MAX, limits::DISCARD_WITHIN).await;
         }
         if self.health.is_draining() {

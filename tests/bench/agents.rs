@@ -28,6 +28,7 @@ pub(crate) fn sizes() -> Vec<Row> {
         unit: "MiB",
         peer: Some(("bao", mebibytes(&bao))),
         budget: Some(6.0),
+        is_clock_time: false,
     }]
 }
 
@@ -69,12 +70,13 @@ pub(crate) fn init(effort: Effort) -> Vec<Row> {
         let cpu = cpu / effort.starts as f64;
         (proc::percentile(&mut times, 0.5), proc::percentile(&mut times, 0.95), cpu)
     });
-    let row = |what, ours, bao, budget| Row {
+    let row = |what, ours, bao, budget: Option<f64>| Row {
         what,
         ours,
         unit: "ms",
         peer: Some(("bao agent", bao)),
         budget,
+        is_clock_time: true,
     };
     vec![
         row("init: start to ten files over TLS, median", ours.0, bao.0, Some(20.0)),
@@ -141,6 +143,7 @@ pub(crate) fn sidecar(effort: Effort) -> Vec<Row> {
             unit,
             peer: Some(("bao agent", bao)),
             budget,
+            is_clock_time: false,
         })
         .collect()
 }

@@ -114,7 +114,7 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
         [("AGENT_INJECT_LOG_LEVEL", "error"), ("AGENT_INJECT_VAULT_ADDR", "https://vault:8200")];
     let webhook = Webhook::start(&["taskset", "-c", "0"], &env);
     let (folder, port, pid) = (&webhook.scratch, webhook.port, webhook.process.id());
-    folder.write("review.json", &review());
+    folder.write("review.json", review());
     // Warms up, and proves that each answer is 200.
     load(folder.path(), port, &["-n".into(), "500".into()]);
 
@@ -123,9 +123,16 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
     #[expect(clippy::cast_precision_loss, reason = "a figure to show")]
     let each = (proc::cpu(pid) - before).as_secs_f64() * 1e6 / full.times.len() as f64;
 
-    // 1,000 per second over all connections.
+    // 1,000 per second over all connections, which start a millisecond apart: else all of them would send
+    // in the same instant, 60 times a second.
     let rate = 1000 / CONNECTIONS;
-    let options = [format!("--rps={rate}"), format!("-D{}", effort.paced_seconds)];
+    let total = 1000 * effort.paced_seconds;
+    let options = [
+        format!("--rps={rate}"),
+        "--rate=1".into(),
+        "--rate-period=1ms".into(),
+        format!("-n{total}"),
+    ];
     let mut paced = load(folder.path(), port, &options);
     std::thread::sleep(Duration::from_secs(2));
     let resident = proc::field(pid, "status", "VmRSS") / 1024.0;
@@ -136,6 +143,7 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
         unit,
         peer: peer.map(|value| (PEER, value)),
         budget,
+        is_clock_time: unit == "ms",
     };
     let median = |times: &mut [f64]| proc::percentile(times, 0.5) / 1000.0;
     let p99 = |times: &mut [f64]| proc::percentile(times, 0.99) / 1000.0;

@@ -85,10 +85,11 @@ fn pod() -> Value {
 /// - `emptyDir` volumes (podman 4.3 knows none) become folders of the host that everybody may write to,
 /// - the projected service account token becomes a folder with the token's file,
 /// - `fieldRef` variables become values,
+/// - annotations go, as podman refuses values over 63 bytes and no container reads them,
 /// - images come from local storage, init containers are kept to be looked at, and the network is the
 ///   host's, where OpenBao listens on loopback.
 fn for_podman(mut pod: Value, podman: &Podman, token: &str) -> Value {
-    pod["metadata"]["annotations"]["io.podman.annotations.init.container.type"] = json!("always");
+    pod["metadata"]["annotations"] = json!({"io.podman.annotations.init.container.type": "always"});
     pod["spec"]["hostNetwork"] = json!(true);
     pod["spec"]["restartPolicy"] = json!("Never");
     for volume in pod["spec"]["volumes"].as_array_mut().expect("volumes") {
@@ -175,7 +176,7 @@ fn hardened(podman: &Podman, name: &str) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running sidecar");
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
-        line.trim().split_whitespace().next().unwrap_or_default().to_owned()
+        line.split_whitespace().next().unwrap_or_default().to_owned()
     };
     assert_eq!(field("Uid:"), "100");
     assert_eq!(field("Gid:"), "1000");
@@ -192,7 +193,8 @@ fn missing_role(cluster: &Cluster, podman: &Podman) {
     podman.remove_pod();
     let mut author = pod();
     author["metadata"]["annotations"]["vault.hashicorp.com/role"] = json!("absent");
-    author["metadata"]["annotations"]["vault.hashicorp.com/auth-exit-on-err"] = json!("true");
+    author["metadata"]["annotations"]["vault.hashicorp.com/agent-auto-auth-exit-on-err"] =
+        json!("true");
     let pod = webhook::mutate(&author, cluster, AGENT_IMAGE);
     let token = std::fs::read_to_string(cluster.token_path()).expect("the token");
     let pod = for_podman(pod, podman, &token);

@@ -81,9 +81,7 @@ impl Podman {
 
     fn output(&self, words: &[&str]) -> Output {
         let mut command = Command::new("timeout");
-        command.args(["60", "podman"]);
-        command.arg("--root").arg(self.0.join("root")).arg("--runroot").arg(self.0.join("run"));
-        command.args(["--storage-driver", "vfs"]).args(words).stdin(Stdio::null());
+        command.args(["60", "podman"]).args(words).stdin(Stdio::null());
         command.output().expect("podman")
     }
 }

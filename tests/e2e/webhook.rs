@@ -1,7 +1,5 @@
 //! A pod through the webhook.
 
-use std::process::Command;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -32,18 +30,7 @@ pub(crate) fn mutate(pod: &Value, cluster: &Cluster, image: &str) -> Value {
             "object": pod,
         },
     });
-    let review = webhook.scratch.write("review.json", &review.to_string());
-    let done = Command::new("curl")
-        .args(["--silent", "--show-error", "--fail-with-body", "--max-time", "10", "--cacert"])
-        .arg(webhook.certificate())
-        .args(["--header", "content-type: application/json", "--data-binary"])
-        .arg(format!("@{}", review.display()))
-        .arg(format!("https://127.0.0.1:{}/mutate", webhook.port))
-        .output()
-        .expect("curl");
-    let text = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success(), "{text}{}", String::from_utf8_lossy(&done.stderr));
-    let answer: Value = serde_json::from_str(&text).expect("an AdmissionReview");
+    let answer = webhook.ask(&review);
     let response = &answer["response"];
     assert_eq!(response["allowed"], true, "{response}");
     let patch = response["patch"].as_str().unwrap_or_else(|| panic!("no patch: {response}"));

@@ -10,6 +10,8 @@
     reason = "a test that cannot set up should stop; tests may touch the outside"
 )]
 
+mod agent;
+mod documents;
 mod fake_vault;
 mod inject;
 mod inject_offline;

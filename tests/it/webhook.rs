@@ -260,20 +260,42 @@ fn serves_many_requests_on_one_connection_and_many_connections() {
     }
 }
 
+/// Asks on a connection of its own, in a thread of its own.
+fn ask_late(webhook: &Webhook) -> thread::JoinHandle<u16> {
+    let (address, config) = (webhook.address, webhook.ca.client());
+    thread::spawn(move || {
+        let mut client = Client::connect(address, config, "localhost").unwrap();
+        client.ask("GET /health/live", &[], b"").unwrap().status
+    })
+}
+
 #[test]
 fn connections_above_the_cap_wait_for_their_turn() {
     let webhook = Webhook::start(&[]);
-    let mut clients: Vec<Client> = (0..512).map(|_| webhook.connect()).collect();
-    assert_eq!(clients[511].ask("GET /health/live", &[], b"").unwrap().status, 204);
-    let (address, config) = (webhook.address, webhook.ca.client());
-    let late = thread::spawn(move || {
-        let mut client = Client::connect(address, config, "localhost").unwrap();
-        client.ask("GET /health/live", &[], b"").unwrap().status
-    });
-    thread::sleep(Duration::from_millis(300));
+    let mut clients: Vec<TcpStream> =
+        (0..512).map(|_| TcpStream::connect(webhook.address).unwrap()).collect();
+    let late = ask_late(&webhook);
+    thread::sleep(Duration::from_millis(500));
     assert!(!late.is_finished());
     clients.truncate(100);
     assert_eq!(late.join().unwrap(), 204);
+}
+
+#[test]
+fn idle_connections_make_room_at_the_cap() {
+    let webhook = Webhook::start(&[]);
+    let start = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        let mut client = webhook.connect();
+        let reply = client.ask("GET /health/live", &[], b"").unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (204, None));
+        clients.push(client);
+    }
+    let _rest: Vec<Client> = (0..12).map(|_| webhook.connect()).collect();
+    assert_eq!(ask_late(&webhook).join().unwrap(), 204);
+    assert_eq!(clients.remove(0).read_to_end().unwrap(), b"");
+    assert!(start.elapsed() < Duration::from_secs(60), "only because they timed out");
 }
 
 #[test]
@@ -293,8 +315,11 @@ fn survives_running_out_of_file_descriptors() {
 }
 
 #[test]
-fn cuts_off_a_slow_header_but_not_an_idle_connection() {
+fn cuts_off_slow_headers_and_bodies_but_no_idle_connection() {
     let webhook = Webhook::start(&[]);
+    let mut bodiless = webhook.connect();
+    let head = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    bodiless.send(format!("{head}Content-Length: 100\r\n\r\n{{").as_bytes()).unwrap();
     let mut idle = webhook.connect();
     assert_eq!(idle.ask("GET /health/live", &[], b"").unwrap().status, 204);
     let mut slow = webhook.connect();
@@ -305,7 +330,29 @@ fn cuts_off_a_slow_header_but_not_an_idle_connection() {
     }
     let took = start.elapsed();
     assert!((9..14).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(bodiless.reply().unwrap().status, 408);
     assert_eq!(idle.ask("GET /health/live", &[], b"").unwrap().status, 204);
+}
+
+#[test]
+fn offers_the_versions_and_suites_it_is_told() {
+    let shake = |options: &[(&str, &str)], versions| {
+        let webhook = Webhook::start(options);
+        Client::connect(webhook.address, webhook.ca.client_of(versions), "localhost")
+            .map(|client| client.suite())
+            .ok()
+    };
+    let tls12 = &[&rustls::version::TLS12][..];
+    let tls13 = &[&rustls::version::TLS13][..];
+    let name = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256";
+    let chosen = [("AGENT_INJECT_TLS_CIPHER_SUITES", name)];
+    assert_eq!(shake(&chosen, tls12).as_deref(), Some(name));
+    let only_rsa = [("AGENT_INJECT_TLS_CIPHER_SUITES", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")];
+    assert_eq!(shake(&only_rsa, tls12), None);
+    assert!(shake(&only_rsa, tls13).is_some());
+    let newest = [("AGENT_INJECT_TLS_MIN_VERSION", "tls13")];
+    assert_eq!(shake(&newest, tls12), None);
+    assert!(shake(&newest, tls13).is_some());
 }
 
 #[test]

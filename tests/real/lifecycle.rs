@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::agent::{Pod, Program};
 use crate::support::cluster::{Cluster, kubernetes_method};
 use crate::support::postgres::Postgres;
-use crate::support::{Scratch, free_port, until};
+use crate::support::{free_port, shared_folder, until};
 
 const SOON: Duration = Duration::from_secs(15);
 const STATIC: &str = r#"{{ with secret "secret/app" }}{{ .Data.data.password }}{{ end }}"#;
@@ -262,7 +262,7 @@ fn a_sealed_server_at_start_is_waited_for() {
 fn a_server_that_comes_later_is_found() {
     let Some(other) = Cluster::start() else { return };
     let port = free_port();
-    let token = Scratch::new("token");
+    let token = shared_folder("token");
     let token_path = token.write("token", "a.b.c");
     let mut pod = Pod::new(&other.bao, &kubernetes_method(&token_path));
     pod.config["vault"]["address"] = json!(format!("http://127.0.0.1:{port}"));

@@ -1,6 +1,6 @@
 # Sourced by the scripts that install tools: where tools go, and how a pinned Python package gets there.
 
-root=$(git -C "$(dirname "${BASH_SOURCE[0]}")" rev-parse --show-toplevel)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
 
 # True when `$1` was installed from exactly this pin file before.

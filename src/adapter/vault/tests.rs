@@ -1,6 +1,6 @@
 //! The client against a small server that does what a real one will not do on demand.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -61,7 +61,7 @@ impl Server {
 }
 
 fn serve(
-    mut stream: impl std::io::Read + std::io::Write,
+    mut stream: impl Read + Write,
     answer: &dyn Fn(&str) -> String,
     tell: &std::sync::mpsc::Sender<String>,
 ) {

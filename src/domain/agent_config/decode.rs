@@ -129,6 +129,9 @@ fn method(
     }
     let namespace = variable(env, "NAMESPACE").map(str::to_owned);
     let namespace = namespace.or_else(|| method.text("namespace")).or(vault_namespace);
+    if let Some(namespace) = namespace.iter().find(|n| !n.bytes().all(|b| b.is_ascii_graphic())) {
+        method.error("namespace", format!("{namespace:?} has a blank or an unprintable character"));
+    }
     let mount_path = method.text("mount_path").unwrap_or_else(|| format!("auth/{kind_name}"));
     let exit_on_err = method.truth("exit_on_err", false);
     method.ignore_rest();
@@ -151,11 +154,20 @@ fn auth_kind(name: &str, method: &Section<'_>, config: &Section<'_>) -> Option<A
                 .truth("remove_secret_id_file_after_reading", true),
             secret_id_response_wrapping_path: config.text("secret_id_response_wrapping_path"),
         }),
-        "jwt" => Some(AuthKind::Jwt {
-            role: config.required("role"),
-            path: config.required("path"),
-            remove_jwt_after_reading: config.truth("remove_jwt_after_reading", true),
-        }),
+        "jwt" => {
+            // vault-k8s writes `token_path` for every method; Vault Agent wants `path`. The pod's own
+            // token is not ours to remove.
+            let token_path = config.text("token_path");
+            let is_own_path = config.is_set("path") || token_path.is_none();
+            Some(AuthKind::Jwt {
+                role: config.required("role"),
+                path: match token_path {
+                    Some(token_path) if !is_own_path => token_path,
+                    Some(_) | None => config.required("path"),
+                },
+                remove_jwt_after_reading: config.truth("remove_jwt_after_reading", is_own_path),
+            })
+        }
         "kubernetes" => Some(AuthKind::Kubernetes {
             role: config.required("role"),
             token_path: config
@@ -256,8 +268,8 @@ fn template(section: &Section<'_>) -> TemplateConfig {
             Some(TemplateBody::GoFile { source, left_delimiter, right_delimiter })
         }
         (None, contents) => {
-            if contents.is_none() && section.value("contents").is_none() {
-                section.error("contents", "missing: want contents or source");
+            if contents.is_none() {
+                section.error("contents", "missing or empty: want contents or source");
             }
             let contents = contents.unwrap_or_default();
             Some(TemplateBody::Go { contents, left_delimiter, right_delimiter })

@@ -256,21 +256,20 @@ impl<'a> Cursor<'a> {
     }
 
     fn escape(&mut self) -> Result<char, HclError> {
-        let (count, base) = match self.next() {
-            Some('"') => return Ok('"'),
-            Some('\\') => return Ok('\\'),
-            Some('a') => return Ok('\u{7}'),
-            Some('b') => return Ok('\u{8}'),
-            Some('f') => return Ok('\u{c}'),
-            Some('n') => return Ok('\n'),
-            Some('r') => return Ok('\r'),
-            Some('t') => return Ok('\t'),
-            Some('v') => return Ok('\u{b}'),
-            Some('x') => (2, 16),
-            Some('u') => (4, 16),
-            Some('U') => (8, 16),
+        if let Some((_, meant)) = ESCAPES.iter().find(|(letter, _)| self.peek() == Some(*letter)) {
+            self.next();
+            return Ok(*meant);
+        }
+        let (has_letter, count, base) = match self.peek() {
+            Some('0'..='7') => (false, 3, 8),
+            Some('x') => (true, 2, 16),
+            Some('u') => (true, 4, 16),
+            Some('U') => (true, 8, 16),
             _ => return self.error("unknown escape in a string, write a backslash as \\\\"),
         };
+        if has_letter {
+            self.next();
+        }
         let mut code = 0_u32;
         for _ in 0..count {
             match self.next().and_then(|c| c.to_digit(base)) {
@@ -280,7 +279,6 @@ impl<'a> Cursor<'a> {
         }
         char::from_u32(code).map_or_else(|| self.error("an escape in a string is no character"), Ok)
     }
-
     /// `<<MARK` or `<<-MARK`: the lines up to one that holds the mark alone.
     fn heredoc(&mut self) -> Result<String, HclError> {
         if !self.eat("<<") {
@@ -294,19 +292,37 @@ impl<'a> Cursor<'a> {
         let mut lines = Vec::new();
         while !self.rest.is_empty() {
             let line = self.take_line();
-            if line.trim() != mark {
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            let Some(indent) = line.strip_suffix(mark).filter(|blanks| blanks.trim().is_empty())
+            else {
                 lines.push(line);
                 continue;
-            }
-            let indent = if is_indented { line.split(mark).next().unwrap_or_default() } else { "" };
+            };
             // One line that is indented less, even an empty one, and all stay as they are.
-            let cut = if lines.iter().all(|line| line.starts_with(indent)) { indent } else { "" };
+            let is_cut = is_indented && lines.iter().all(|line| line.starts_with(indent));
+            let cut = if is_cut { indent } else { "" };
             let lines = lines.iter().map(|line| line.strip_prefix(cut).unwrap_or(line));
-            return Ok(lines.flat_map(|line| [line, "\n"]).collect());
+            let mut text: String = lines.flat_map(|line| [line, "\n"]).collect();
+            // The blanks before the mark belong to the text, as odd as that is.
+            text.push_str(if is_indented { "" } else { indent });
+            return Ok(text);
         }
         self.error("a heredoc without the line that ends it")
     }
 }
+
+/// What stands behind a backslash, and what it means.
+const ESCAPES: &[(char, char)] = &[
+    ('"', '"'),
+    ('\\', '\\'),
+    ('a', '\u{7}'),
+    ('b', '\u{8}'),
+    ('f', '\u{c}'),
+    ('n', '\n'),
+    ('r', '\r'),
+    ('t', '\t'),
+    ('v', '\u{b}'),
+];
 
 /// Labels of one block; Vault's have one.
 const LABELS_MAX: usize = 4;
@@ -374,14 +390,25 @@ mod tests {
         assert_eq!(text, Some("x\t\"\\\u{e9} ${f(\"{}\", \\n)} %{if}"));
     }
 
+    /// Recorded from `bao agent`, which wrote each value to a file.
     #[test]
-    fn heredocs_end_at_their_mark_and_lose_its_indent() {
-        let text = "a = <<EOT\n  {{ with secret \"x\" }}${y}\n EOT2\n\nEOT\nb = <<-EOT\n    one\n      two\n    EOT\nc = <<-E\n  one\n\n  E\n";
-        let json = parse(text).unwrap();
-        let of = |key| json.get(key).and_then(Json::as_str).unwrap();
-        assert_eq!(of("a"), "  {{ with secret \"x\" }}${y}\n EOT2\n\n");
-        assert_eq!(of("b"), "one\n  two\n");
-        assert_eq!(of("c"), "  one\n\n", "an empty line keeps the indent of all");
+    fn strings_and_heredocs_are_read_as_the_original_reads_them() {
+        for (written, meant) in [
+            ("<<EOT\n one\n  two\nEOT", " one\n  two\n"),
+            ("<<EOT\n one\n  two\n  EOT", " one\n  two\n  "),
+            ("<<-EOT\n    one\n      two\n    EOT", "one\n  two\n"),
+            ("<<-EOT\n    one\n  two\n    EOT", "    one\n  two\n"),
+            ("<<-EOT\n    one\n\n    two\n    EOT", "    one\n\n    two\n"),
+            ("<<-EOT\n\tone\n\t\ttwo\n\tEOT", "one\n\ttwo\n"),
+            ("<<EOT\r\n one\r\nEOT\r", " one\n"),
+            ("<<EOT\nEOT x\n EOT2\nEOT", "EOT x\n EOT2\n"),
+            ("<<EOT\n\\n ${x} \"q\"\nEOT", "\\n ${x} \"q\"\n"),
+            (r#""x\t${HOME:-"/"}|\"q\"|\u00e9|\101|\x41""#, "x\t${HOME:-\"/\"}|\"q\"|\u{e9}|A|A"),
+            (r#""a\nb ${f \"x\"} c""#, "a\nb ${f \\\"x\\\"} c"),
+        ] {
+            let json = parse(&format!("a = {written}\nb = 1\n")).unwrap();
+            assert_eq!(json.get("a").and_then(Json::as_str), Some(meant), "{written}");
+        }
     }
 
     #[test]

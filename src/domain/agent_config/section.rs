@@ -184,7 +184,7 @@ impl<'a> Section<'a> {
     }
 
     /// The block under `key`, of which there may be one.
-    pub(super) fn block(&self, key: &'static str) -> Option<Section<'a>> {
+    pub(super) fn block(&self, key: &'static str) -> Option<Self> {
         let mut blocks = self.blocks(key);
         if blocks.len() > 1 {
             self.error(key, format!("{} blocks, want one", blocks.len()));
@@ -193,7 +193,7 @@ impl<'a> Section<'a> {
     }
 
     /// The blocks under `key`: an object, or a list of them.
-    pub(super) fn blocks(&self, key: &'static str) -> Vec<Section<'a>> {
+    pub(super) fn blocks(&self, key: &'static str) -> Vec<Self> {
         let items = match self.value(key) {
             None => return Vec::new(),
             Some(Json::Array(items)) => items.as_slice(),
@@ -203,7 +203,7 @@ impl<'a> Section<'a> {
         let sections = items.iter().enumerate().filter_map(|(i, item)| {
             let place = if is_list { format!("{}[{i}]", self.at(key)) } else { self.at(key) };
             if let Json::Object(members) = item {
-                return Some(Section::new(members, place, self.notes));
+                return Some(Self::new(members, place, self.notes));
             }
             self.notes.error(place, "want a block or an object");
             None
@@ -217,7 +217,7 @@ impl<'a> Section<'a> {
         &self,
         key: &'static str,
         own_keys: &[&str],
-    ) -> Vec<(Option<String>, Section<'a>)> {
+    ) -> Vec<(Option<String>, Self)> {
         let mut found = Vec::new();
         for block in self.blocks(key) {
             let is_plain = block
@@ -236,7 +236,7 @@ impl<'a> Section<'a> {
                 let members = items.iter().filter_map(Json::as_object);
                 found.extend(members.map(|members| {
                     let place = block.at(label);
-                    (Some(label.clone()), Section::new(members, place, self.notes))
+                    (Some(label.clone()), Self::new(members, place, self.notes))
                 }));
             }
         }

@@ -88,7 +88,7 @@ impl std::error::Error for TinyError {
 /// Renders `text` with the fields of a response; of KV 2 those inside of its `data`.
 pub fn render(text: &str, reading_data: &Json) -> Result<Secret, TinyError> {
     let fields = fields(reading_data).map_err(TinyError::Shape)?;
-    let data = context::of(&Json::Object(fields.clone()));
+    let data = Value::Object(fields.iter().map(|(k, v)| (k.clone(), context::of(v))).collect());
     let loops = check(text)?;
     let longest =
         u32::try_from(loops).ok().and_then(|loops| longest_list(&data).checked_pow(loops));

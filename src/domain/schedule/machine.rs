@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pace::{Backoff, Dice};
 use super::token::{Generation, Grant, Login, OldToken, Token};
-use super::want::{Entry, Failure, Stage, Ticket};
+use super::want::{Entry, Failure, Stage, Ticket, canonical};
 use super::{Action, Ending, Event, Facts, Pass, Plan, Tried};
 use crate::base::time::Mono;
 use crate::domain::template::Want;
@@ -40,7 +40,6 @@ struct Files {
     retry: Option<Mono>,
     sinks_done: bool,
     sinks_ever_done: bool,
-    sinks_failed: u32,
     sinks_retry: Option<Mono>,
 }
 
@@ -95,8 +94,10 @@ impl Machine {
     /// When to send [`Event::Woke`], if nothing else happens before.
     pub fn wakes_at(&self, now: Mono) -> Option<Mono> {
         let phase = match self.phase {
-            Phase::Draining(at) | Phase::Revoking(at) => Some(at),
-            Phase::Over | Phase::Running => None,
+            Phase::Over => return None,
+            Phase::Revoking(at) => return Some(at),
+            Phase::Draining(at) => Some(at),
+            Phase::Running => None,
         };
         let is_alive = self.token.as_ref().is_some_and(Token::is_alive);
         let wants = self.wants.iter().filter(|(want, _)| is_alive || is_file(want));
@@ -147,10 +148,9 @@ impl Machine {
             Event::MountFound { want, ticket, mount } => {
                 self.mount_found(&want, ticket, mount, now, out);
             }
-            Event::MountNotFound { want, ticket, generation, verdict, is_explained } => {
+            Event::MountNotFound { want, ticket, generation, verdict } => {
                 let was_asked = self.lookups.remove(first_segment(&want));
-                let answer = (verdict, is_explained);
-                self.fetch_failed(&want, ticket, generation, answer, now, out);
+                self.fetch_failed(&want, ticket, generation, (verdict, false), now, out);
                 if was_asked && let Verdict::TryLater(_) = verdict {
                     self.share_lookup_failure(&want, verdict, now, out);
                 }
@@ -185,8 +185,11 @@ impl Machine {
                 self.phase = Phase::Revoking(now + REVOCATION_MAX);
                 out.push(Action::RevokeAll);
             }
-            Phase::Revoking(at) if at <= now => return self.end(Ending::Done, out),
+            Phase::Revoking(at) if at <= now => self.end(Ending::Done, out),
             Phase::Draining(_) | Phase::Over | Phase::Revoking(_) | Phase::Running => {}
+        }
+        if matches!(self.phase, Phase::Over | Phase::Revoking(_)) {
+            return;
         }
         if let Some(token) = &mut self.token {
             token.grow_old(now);
@@ -195,8 +198,14 @@ impl Machine {
             }
         }
         let wants_login = self.token.as_ref().is_none_or(|token| token.wants_successor(now));
-        if wants_login && self.login.starts(now, &mut self.dice) {
-            out.push(Action::LogIn);
+        if wants_login {
+            if self.token.as_ref().is_some_and(Token::is_alive) {
+                // It lived as long as it should.
+                self.login.proven();
+            }
+            if self.login.starts(now, &mut self.dice) {
+                out.push(Action::LogIn);
+            }
         }
         if due(&mut self.files.sinks_retry, now) {
             out.push(Action::WriteSinks);
@@ -238,8 +247,7 @@ impl Machine {
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
             } else if is_alive && self.lookups.insert(first_segment(want).to_owned()) {
                 let ticket = entry.ask(Stage::MountAsked);
-                let explain = !entry.is_explained;
-                out.push(Action::LookUpMount { want: want.clone(), ticket, explain });
+                out.push(Action::LookUpMount(want.clone(), ticket));
             }
         }
     }
@@ -472,12 +480,20 @@ impl Machine {
     fn mount_found(&mut self, want: &Want, ticket: Ticket, mount: Mount, now: Mono, out: &mut Out) {
         self.lookups.remove(first_segment(want));
         self.mounts.insert(mount);
-        let is_covered = self.mounts.of(path_of(want)).is_some();
-        let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
-        entry.stage = Stage::Ready;
-        if !is_covered {
-            // An answer about some other mount: asking again at once would not end.
-            self.fail(want, Verdict::Refused, now, out);
+        if let Some(entry) = asked(&mut self.wants, want, ticket) {
+            entry.stage = Stage::Ready;
+            if self.mounts.of(path_of(want)).is_none() {
+                // An answer about some other mount: asking again at once would not end.
+                return self.fail(want, Verdict::Refused, now, out);
+            }
+        }
+        // What turns out to be another spelling of a secret joins it.
+        let (named, spelled): (Vec<_>, Vec<_>) = std::mem::take(&mut self.wants)
+            .into_iter()
+            .partition(|(want, _)| canonical(want, &self.mounts) == *want);
+        self.wants = named.into_iter().collect();
+        for (want, entry) in spelled {
+            self.wants.entry(canonical(&want, &self.mounts)).or_insert(entry);
         }
     }
 
@@ -486,8 +502,10 @@ impl Machine {
         self.files.is_complete = pass.is_complete;
         self.files.has_failed = pass.has_failed;
         self.files.commands += u32::from(pass.has_started_commands);
-        self.wants.retain(|want, _| pass.wanted.contains(want));
-        for want in pass.wanted {
+        let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
+        let wanted: BTreeSet<Want> = wanted.collect();
+        self.wants.retain(|want, _| wanted.contains(want));
+        for want in wanted {
             self.wants.entry(want).or_insert_with(Entry::new);
         }
         self.files.retry = None;

@@ -18,7 +18,7 @@ pub use facts::{Cadence, Facts, Rotating};
 pub use machine::Machine;
 pub use pace::{Backoff, Dice};
 pub use token::{Generation, Grant};
-pub use want::{Fetching, Ticket};
+pub use want::{Fetching, Ticket, canonical};
 
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, MountTable, Verdict};
@@ -124,8 +124,6 @@ pub enum Event {
         generation: Generation,
         /// What to make of the error.
         verdict: Verdict,
-        /// Capabilities were asked for.
-        is_explained: bool,
     },
     /// Templates were rendered, files and commands included.
     Rendered(Pass),
@@ -168,7 +166,8 @@ pub enum Event {
 /// What came of rendering.
 #[derive(Clone, Debug, Default)]
 pub struct Pass {
-    /// All that templates asked for, found or not.
+    /// All that templates asked for, found or not, as they spell it. Events and actions name secrets by
+    /// their [`canonical`] spelling.
     pub wanted: BTreeSet<Want>,
     /// Every file is on disk with its content.
     pub is_complete: bool,
@@ -203,14 +202,7 @@ pub enum Action {
     /// Log in, or look the given token up.
     LogIn,
     /// Find the mount of a path.
-    LookUpMount {
-        /// Whose.
-        want: Want,
-        /// To be returned.
-        ticket: Ticket,
-        /// If it is denied, ask which capability is missing.
-        explain: bool,
-    },
+    LookUpMount(Want, Ticket),
     /// Render every file.
     Render,
     /// Renew the lease of a reading.

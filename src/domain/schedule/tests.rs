@@ -39,6 +39,9 @@ const fn leased(ttl: u64) -> Facts {
     Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true }
 }
 
+/// Answers other than success, by path, time and token.
+type Fails = fn(&str, Mono, Generation) -> Option<Verdict>;
+
 /// What the simulated Vault does.
 struct World {
     machine: Machine,
@@ -49,8 +52,7 @@ struct World {
     is_renewable: bool,
     born: BTreeMap<u32, Mono>,
     facts: BTreeMap<Want, Facts>,
-    /// Answers other than success, by path, from a function of the time.
-    fails: fn(&str, Mono, Generation) -> Option<Verdict>,
+    fails: Fails,
     had: BTreeSet<Want>,
     /// When each kind of action happened.
     log: Vec<(Mono, Action)>,
@@ -86,6 +88,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm per action")]
     fn answer(&mut self, action: &Action) -> Option<Event> {
         let generation = self.machine.generation();
         let fails = |path: &str| (self.fails)(path, self.now, generation);
@@ -102,17 +105,16 @@ impl World {
                 None => Event::TokenRenewed { generation, grant: self.grant(generation) },
             },
             Action::WriteSinks => Event::SinksWritten { is_done: true },
-            Action::LookUpMount { want, ticket, .. } => match fails("mount") {
+            Action::LookUpMount(want, ticket) => match fails("mount") {
                 Some(verdict) => Event::MountNotFound {
                     want: want.clone(),
                     ticket: *ticket,
                     generation,
                     verdict,
-                    is_explained: false,
                 },
                 None => {
                     let (first, _) = want.path().split_once('/').unwrap();
-                    let mount = Mount { path: format!("{first}/"), is_kv2: true };
+                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
                     Event::MountFound { want: want.clone(), ticket: *ticket, mount }
                 }
             },
@@ -227,11 +229,19 @@ fn a_start_asks_for_nothing_twice() {
     let mut world = World::new(Plan { ends_when_rendered: true, ..plan() }, &facts, 1);
     assert_eq!(world.run(secs(60)), Some(Ending::Done));
     assert_eq!(world.logins().len(), 1);
-    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount { .. })).len(), 1);
+    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1);
     for i in 0..10 {
         assert_eq!(world.fetches(&format!("kv/app/{i}")).len(), 1);
     }
     assert!(world.now < Mono::at(secs(1)));
+}
+
+#[test]
+fn two_spellings_are_one_secret() {
+    let facts = [(read("kv2/app"), STATIC), (read("kv2/data/app"), STATIC)];
+    let mut world = World::new(plan(), &facts, 1);
+    world.run(secs(60));
+    assert_eq!((world.fetches("kv2/app").len(), world.fetches("kv2/data/app").len()), (0, 1));
 }
 
 #[test]
@@ -275,6 +285,15 @@ fn a_token_that_cannot_be_renewed_is_replaced_in_time() {
     assert!((36..=43).contains(&logins.len()), "{}", logins.len());
     assert!(world.times(|a| *a == Action::RenewToken).is_empty());
     assert!(logins.windows(2).all(|pair| pair[1] - pair[0] < secs(2420)));
+}
+
+#[test]
+fn a_short_token_that_nothing_uses_is_replaced_in_time_too() {
+    let mut world = World::new(plan(), &[], 4);
+    (world.ttl, world.is_renewable) = (6, false);
+    world.run(secs(600));
+    let logins = world.logins();
+    assert!(logins.windows(2).all(|pair| pair[1] - pair[0] < secs(5)), "{logins:?}");
 }
 
 #[test]
@@ -404,7 +423,7 @@ fn a_lookup_without_answer_fails_all_that_wait_for_it_and_is_repeated_once() {
         (path == "mount" && now < Mono::at(secs(5))).then_some(Verdict::TryLater(None))
     };
     world.run(secs(60));
-    let lookups = world.times(|a| matches!(a, Action::LookUpMount { .. })).len();
+    let lookups = world.times(|a| matches!(a, Action::LookUpMount(..))).len();
     assert!((2..12).contains(&lookups), "{lookups}");
     assert!((0..10).all(|i| world.fetches(&format!("kv/{i}")).len() == 1));
 }
@@ -422,7 +441,7 @@ fn a_sealed_vault_is_waited_for_and_leases_survive() {
 
 #[test]
 fn never_two_renewals_within_a_second_and_never_a_storm() {
-    let verdicts: [fn(&str, Mono, Generation) -> Option<Verdict>; 4] = [
+    let verdicts: [Fails; 4] = [
         |_, _, _| None,
         |path, _, _| (path == "renew").then_some(Verdict::Refused),
         |path, now, _| {
@@ -433,7 +452,7 @@ fn never_two_renewals_within_a_second_and_never_a_storm() {
     ];
     let mut dice = Dice::new(99);
     for seed in 0..120 {
-        let mut pick = |below: u64| (dice.roll().fraction() * below as f64) as u64;
+        let mut pick = |below: u64| dice.roll().of(secs(below)).as_secs();
         let mut fetching = plan().fetching;
         fetching.gives_up = false;
         let lease = leased(1 + pick(20) * pick(200));
@@ -442,7 +461,7 @@ fn never_two_renewals_within_a_second_and_never_a_storm() {
         world.ttl = 1 + pick(5) * pick(500);
         world.max_ttl = world.ttl * (1 + pick(4));
         world.is_renewable = pick(3) > 0;
-        world.fails = verdicts[pick(4) as usize];
+        world.fails = verdicts[usize::try_from(pick(4)).unwrap()];
         world.run(secs(3600));
         let repeats = |is_meant: &dyn Fn(&Action) -> bool, what: &str| {
             for pair in world.times(is_meant).windows(2) {
@@ -486,7 +505,7 @@ fn what_was_handed_over_is_not_asked_for_again() {
     let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(600))];
     let mut world = World::new(plan(), &facts, 17);
     let mut mounts = MountTable::default();
-    mounts.insert(Mount { path: "kv/".into(), is_kv2: true });
+    mounts.insert(Mount { path: "kv/".into(), is_kv2: false });
     mounts.insert(Mount { path: "db/".into(), is_kv2: false });
     let had = facts.iter().map(|(want, facts)| (want.clone(), *facts, secs(2))).collect();
     let grant = Grant { ttl: secs(3600), age: secs(2), is_renewable: true };

@@ -259,7 +259,6 @@ impl Login {
     ) -> (u32, Duration) {
         self.failed = self.failed.saturating_add(1);
         let wait = self.backoff.wait_at_least_min(self.failed, retry_after, dice);
-        let wait = wait.max(REPEAT_MIN.min(self.backoff.max));
         self.progress = Progress::Waiting(now + wait);
         (self.failed, wait)
     }

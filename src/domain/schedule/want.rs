@@ -6,7 +6,22 @@ use super::facts::{Cadence, Facts};
 use super::pace::{self, Backoff, Dice, REPEAT_MIN};
 use super::token::Generation;
 use crate::base::time::Mono;
-use crate::domain::vault::Verdict;
+use crate::domain::template::Want;
+use crate::domain::vault::{MountTable, Request, SecretPath, Verdict};
+
+/// One name for all spellings of a secret: `secret/app` and `secret/data/app` are the same in a KV version
+/// 2 engine. Known once the mount is; before that a spelling is a name of its own.
+pub fn canonical(want: &Want, mounts: &MountTable) -> Want {
+    if let Want::Read { path } = want
+        && let Ok(parsed) = SecretPath::parse(path)
+        && let Some(mount) = mounts.of(parsed.path())
+    {
+        let Request { path, query, .. } = Request::read(&parsed, mount);
+        let mark = if query.is_empty() { "" } else { "?" };
+        return Want::Read { path: format!("{path}{mark}{query}") };
+    }
+    want.clone()
+}
 
 /// How often a file beside the agent is looked at.
 const FILE_INTERVAL: Duration = Duration::from_secs(2);

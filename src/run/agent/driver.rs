@@ -1,6 +1,9 @@
 //! The main thread: takes what happened, lets the schedule decide, carries it out, logs it once.
 
-use std::collections::{BTreeMap, VecDeque};
+mod answers;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::Message;
-use super::asking::{Answer, Ask, Context, Failure, Got, Question};
+use super::asking::{Ask, Context, Failure, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
@@ -20,7 +23,7 @@ use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
 use crate::domain::schedule::{
-    Action, Ending, Event, Facts, Generation, Grant, Machine, Plan, Ticket, Tried,
+    Action, Ending, Event, Facts, Generation, Grant, Machine, Pass, Plan, Ticket, canonical,
 };
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
@@ -46,6 +49,8 @@ pub(super) struct Driver {
     log: Log,
     files: Files,
     snapshot: Snapshot,
+    /// What templates asked for when they were last rendered, as they spell it.
+    wanted: BTreeSet<Want>,
     /// When each reading was fetched or its lease renewed.
     times: BTreeMap<Want, Wall>,
     fingerprints: BTreeMap<Want, Fingerprint>,
@@ -82,6 +87,7 @@ impl Driver {
             log,
             files,
             snapshot: Snapshot { env, ..Snapshot::default() },
+            wanted: BTreeSet::new(),
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             failures: BTreeMap::new(),
@@ -153,7 +159,7 @@ impl Driver {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Answer(answer) => self.answered(answer),
+            Message::Answer(answer) => self.answered(*answer),
             Message::Signal(Signal::Stop) => {
                 self.log.info("shutdown triggered", &[]);
                 self.events.push_back(Event::Stop);
@@ -186,7 +192,7 @@ impl Driver {
                     ("dependency", &want),
                     ("error", &self.last_failure),
                     ("attempts", &attempts),
-                    ("files", &self.files.destinations(&want)),
+                    ("files", &self.files.destinations(&self.spellings(&want))),
                 ];
                 self.log.error("(view) request failed (exceeded maximum retries)", &fields);
             }
@@ -194,7 +200,7 @@ impl Driver {
                 self.log.named("agent.auth.handler").info("authenticating", &[]);
                 self.ask(Ask::LogIn);
             }
-            Action::LookUpMount { want, ticket, .. } => self.ask(Ask::LookUpMount { want, ticket }),
+            Action::LookUpMount(want, ticket) => self.ask(Ask::LookUpMount { want, ticket }),
             Action::Render => self.files.all_changed(),
             Action::RenewLease(want, ticket) => {
                 let lease_id = match self.snapshot.found.get(&want) {
@@ -286,11 +292,24 @@ impl Driver {
     fn render(&mut self) {
         self.snapshot.now = Some(self.clock.wall());
         let may_write = !self.tokens.is_empty();
-        let (pass, commands) = self.files.render(&self.snapshot, may_write);
-        self.snapshot.found.retain(|want, _| pass.wanted.contains(want));
-        self.times.retain(|want, _| pass.wanted.contains(want));
-        self.fingerprints.retain(|want, _| pass.wanted.contains(want));
-        self.failures.retain(|want, _| pass.wanted.contains(want));
+        let (mut pass, mut commands) = self.files.render(&self.snapshot, may_write);
+        // A secret that was had under another spelling needs no fetch, only another pass.
+        while self.lend(&pass) {
+            let (next, more) = self.files.render(&self.snapshot, may_write);
+            pass = next;
+            commands.extend(more.into_iter().filter(|c| !commands.contains(c)).collect::<Vec<_>>());
+        }
+        self.wanted = std::mem::take(&mut pass.wanted);
+        pass.wanted.clone_from(&self.wanted);
+        pass.has_started_commands = !commands.is_empty();
+        let mounts = self.machine.mounts();
+        let names: BTreeSet<Want> =
+            self.wanted.iter().map(|want| canonical(want, mounts)).collect();
+        let wanted = &self.wanted;
+        self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains(want));
+        self.times.retain(|want, _| names.contains(want));
+        self.fingerprints.retain(|want, _| names.contains(want));
+        self.failures.retain(|want, _| names.contains(want));
         self.events.push_back(Event::Rendered(pass));
         if !commands.is_empty() {
             self.commands.push_back(commands);
@@ -300,215 +319,36 @@ impl Driver {
         }
     }
 
+    /// Gives templates under their spelling what is there under another. Says whether it gave anything.
+    fn lend(&mut self, pass: &Pass) -> bool {
+        let mut has_lent = false;
+        for want in &pass.wanted {
+            if self.snapshot.found.contains_key(want) {
+                continue;
+            }
+            let name = canonical(want, self.machine.mounts());
+            if let Some(found) = self.snapshot.found.get(&name).cloned() {
+                self.snapshot.found.insert(want.clone(), found);
+                self.files.changed(want);
+                has_lent = true;
+            }
+        }
+        has_lent
+    }
+
+    /// All spellings of a secret, its own name first.
+    fn spellings(&self, name: &Want) -> BTreeSet<Want> {
+        let mounts = self.machine.mounts();
+        let spelled = self.wanted.iter().filter(|want| canonical(want, mounts) == *name);
+        spelled.chain([name]).cloned().collect()
+    }
+
     fn run_commands(&mut self) {
         let Some(commands) = self.commands.front().cloned() else { return };
         for command in &commands {
             self.log.info("(runner) executing command", &[("command", &command.words.join(" "))]);
         }
         self.ask(Ask::Commands(commands));
-    }
-
-    // What came back.
-
-    fn answered(&mut self, answer: Answer) {
-        self.open_questions = self.open_questions.saturating_sub(1);
-        let Answer { ask, generation, outcome } = answer;
-        match ask {
-            Ask::Commands(_) => self.commands_ended(outcome),
-            Ask::EndToken { is_last } => self.token_ended(is_last, outcome),
-            Ask::Fetch { want, ticket, .. } => match outcome {
-                Ok(Got::Found(found)) => self.fetched(want, ticket, generation, found),
-                Ok(_) => {}
-                Err(failure) => self.not_found(want, ticket, generation, failure),
-            },
-            Ask::LogIn => match outcome {
-                Ok(Got::Token(auth)) => self.logged_in(auth),
-                Ok(_) => {}
-                Err(failure) => {
-                    self.login_failure = Some(failure.error.clone());
-                    self.last_failure = failure.error;
-                    self.log_login_failure();
-                    self.events.push_back(Event::LoginFailed(failure.verdict));
-                }
-            },
-            Ask::LookUpMount { want, ticket } => match outcome {
-                Ok(Got::Mount(mount)) => {
-                    self.events.push_back(Event::MountFound { want, ticket, mount });
-                }
-                Ok(_) => {}
-                Err(Failure { error, verdict, is_explained }) => {
-                    self.failures.insert(want.clone(), error.clone());
-                    self.last_failure = error;
-                    let event =
-                        Event::MountNotFound { want, ticket, generation, verdict, is_explained };
-                    self.events.push_back(event);
-                }
-            },
-            Ask::RenewLease { want, ticket, .. } => {
-                self.lease_answered(want, ticket, generation, outcome)
-            }
-            Ask::RenewToken => self.token_answered(generation, outcome),
-        }
-    }
-
-    fn fetched(&mut self, want: Want, ticket: Ticket, generation: Generation, found: Found) {
-        let wall = self.clock.wall();
-        let facts = match &found {
-            Found::Reading(reading) => Facts::of(reading, wall),
-            Found::Absent => Ok(Facts::UNLEASED),
-            Found::File(_) | Found::List(_) => Ok(Facts::STEADY),
-        };
-        let Ok(facts) = facts else {
-            let error = format!("{want}: about to be rotated");
-            let verdict = Verdict::TryLater(None);
-            let failure = Failure { error, verdict, is_explained: false };
-            return self.not_found(want, ticket, generation, failure);
-        };
-        self.times.insert(want.clone(), wall);
-        self.log.debug("(view) received", &[("dependency", &want)]);
-        self.found(want, ticket, generation, found, facts);
-    }
-
-    fn found(
-        &mut self,
-        want: Want,
-        ticket: Ticket,
-        generation: Generation,
-        found: Found,
-        facts: Facts,
-    ) {
-        self.failures.remove(&want);
-        // A write that gives nothing back keeps what the one before gave.
-        let before = self.snapshot.found.get(&want);
-        let is_kept = matches!((&found, before), (Found::Absent, Some(_)));
-        let is_changed = !is_kept && !before.is_some_and(|before| is_same(before, &found));
-        self.is_state_stale |= is_changed;
-        if !is_kept {
-            self.snapshot.found.insert(want.clone(), found);
-        }
-        if is_changed {
-            self.files.changed(&want);
-        }
-        self.events.push_back(Event::Fetched { want, ticket, generation, facts, is_changed });
-    }
-
-    fn had(&mut self, want: Want, ticket: Ticket, facts: Facts, is_changed: bool) {
-        let generation = self.machine.generation();
-        self.events.push_back(Event::Fetched { want, ticket, generation, facts, is_changed });
-    }
-
-    fn not_found(&mut self, want: Want, ticket: Ticket, generation: Generation, failure: Failure) {
-        let Failure { error, verdict, is_explained } = failure;
-        // What was explained once stays explained, though it is not asked for each time.
-        let error = match self.failures.get(&want) {
-            Some(before) if before.starts_with(&error) => before.clone(),
-            Some(_) | None => error,
-        };
-        self.failures.insert(want.clone(), error.clone());
-        self.last_failure = error;
-        let event = Event::FetchFailed { want, ticket, generation, verdict, is_explained };
-        self.events.push_back(event);
-    }
-
-    fn logged_in(&mut self, auth: Auth) {
-        let current = self.tokens.get(&self.machine.generation());
-        let is_same = current.is_some_and(|held| held.auth.client_token == auth.client_token);
-        self.log.named("agent.auth.handler").info(
-            "authentication successful, sending token to sinks",
-            &[
-                ("accessor", &auth.accessor),
-                ("ttl", &Seconds(auth.lease_duration)),
-                ("renewable", &auth.renewable),
-            ],
-        );
-        self.login_failure = None;
-        let grant = grant_of(&auth, Duration::ZERO);
-        let generation = self.machine.generation().wrapping_add(u32::from(!is_same));
-        self.tokens.insert(generation, Held { auth, granted: self.clock.wall() });
-        self.is_state_stale = true;
-        self.events.push_back(Event::LoggedIn { grant, is_same });
-    }
-
-    fn token_answered(&mut self, generation: Generation, outcome: Result<Got, Failure>) {
-        match outcome {
-            Ok(Got::Token(auth)) => {
-                let log = self.log.named("agent.auth.handler");
-                log.info("renewed auth token", &[("ttl", &Seconds(auth.lease_duration))]);
-                let grant = grant_of(&auth, Duration::ZERO);
-                if let Some(held) = self.tokens.get_mut(&generation) {
-                    held.auth.lease_duration = auth.lease_duration;
-                    held.auth.renewable = auth.renewable;
-                    held.granted = self.clock.wall();
-                    self.is_state_stale = true;
-                }
-                self.events.push_back(Event::TokenRenewed { generation, grant });
-            }
-            Ok(_) => {}
-            Err(Failure { error, verdict, .. }) => {
-                let log = self.log.named("agent.auth.handler");
-                log.warn("token not renewed", &[("error", &error)]);
-                self.last_failure = error;
-                self.events.push_back(Event::TokenNotRenewed { generation, verdict });
-            }
-        }
-    }
-
-    fn lease_answered(
-        &mut self,
-        want: Want,
-        ticket: Ticket,
-        generation: Generation,
-        outcome: Result<Got, Failure>,
-    ) {
-        match outcome {
-            Ok(Got::Lease { granted, is_renewable }) => {
-                if let Some(Found::Reading(reading)) = self.snapshot.found.get_mut(&want) {
-                    let reading = Arc::make_mut(reading);
-                    reading.lease_duration = granted.as_secs();
-                    reading.renewable = is_renewable;
-                    self.times.insert(want.clone(), self.clock.wall());
-                    self.is_state_stale = true;
-                }
-                self.log.debug("renewed lease", &[("dependency", &want)]);
-                let event = Event::LeaseRenewed { want, ticket, granted, is_renewable };
-                self.events.push_back(event);
-            }
-            Ok(_) => {}
-            Err(Failure { error, verdict, .. }) => {
-                self.log.warn("lease not renewed", &[("dependency", &want), ("error", &error)]);
-                self.last_failure = error;
-                let event = Event::LeaseNotRenewed { want, ticket, generation, verdict };
-                self.events.push_back(event);
-            }
-        }
-    }
-
-    fn token_ended(&mut self, is_last: bool, outcome: Result<Got, Failure>) {
-        let log = self.log.named("agent.auth.handler");
-        match outcome {
-            Ok(_) => log.info("revoked token", &[]),
-            Err(failure) => log.warn("token not revoked", &[("error", &failure.error)]),
-        }
-        if is_last {
-            self.revocations = self.revocations.saturating_sub(1);
-            if self.revocations == 0 {
-                self.events.push_back(Event::Revoked);
-            }
-        }
-    }
-
-    fn commands_ended(&mut self, outcome: Result<Got, Failure>) {
-        let failed = match outcome {
-            Ok(Got::Commands(failed)) => failed,
-            Ok(_) => Vec::new(),
-            Err(failure) => vec![failure.error],
-        };
-        for error in &failed {
-            self.log.error("(runner) command failed", &[("error", error)]);
-        }
-        self.commands.pop_front();
-        self.events.push_back(Event::CommandsEnded { has_failed: !failed.is_empty() });
-        self.run_commands();
     }
 
     // What stays for the next process.
@@ -559,98 +399,8 @@ impl Driver {
             had: had.collect(),
         });
     }
-
-    // What people read.
-
-    fn log_login_failure(&self) {
-        let log = self.log.named("agent.auth.handler");
-        log.error("error authenticating", &[("error", &self.last_failure)]);
-    }
-
-    fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration) {
-        let after = format!("{wait:.1?}");
-        let fields: &[(&str, &dyn std::fmt::Display)] =
-            &[("error", &self.last_failure), ("attempt", &attempt), ("after", &after)];
-        match tried {
-            Tried::Fetch(want) => {
-                let files = self.files.destinations(want);
-                let mut with_want: Vec<(&str, &dyn std::fmt::Display)> =
-                    vec![("dependency", want), ("files", &files)];
-                with_want.extend(fields);
-                self.log.warn("(view) request failed, retry attempt follows", &with_want);
-            }
-            Tried::Lease(want) => {
-                let fields: &[(&str, &dyn std::fmt::Display)] =
-                    &[("dependency", want), ("attempt", &attempt), ("after", &after)];
-                self.log.warn("lease renewal will be tried again", fields);
-            }
-            Tried::Login => {
-                let log = self.log.named("agent.auth.handler");
-                log.warn(
-                    "login will be tried again",
-                    &[("attempt", &attempt), ("backoff", &after)],
-                );
-            }
-            Tried::Token => {
-                let log = self.log.named("agent.auth.handler");
-                log.warn(
-                    "renewal will be tried again",
-                    &[("attempt", &attempt), ("after", &after)],
-                );
-            }
-        }
-    }
-
-    /// Before the end: the state, and one line for each file that is not there.
-    fn last_words(&mut self, ending: Ending) {
-        self.save_state();
-        if ending == Ending::Done {
-            return self.log.info("agent stopped", &[]);
-        }
-        for file in self.files.unwritten() {
-            let lacking = file.used.iter().find_map(|want| self.failures.get(want));
-            let reason = file.error.or(lacking.map(String::as_str));
-            let reason = reason.or(self.login_failure.as_deref()).unwrap_or("not finished");
-            let fields: [(&str, &dyn std::fmt::Display); 2] =
-                [("destination", &file.destination), ("error", &reason)];
-            self.log.error("file not written", &fields);
-        }
-    }
 }
 
 fn grant_of(auth: &Auth, age: Duration) -> Grant {
     Grant { ttl: Duration::from_secs(auth.lease_duration), age, is_renewable: auth.renewable }
-}
-
-/// Whether a template cannot tell them apart, but for the request's number.
-fn is_same(before: &Found, after: &Found) -> bool {
-    match (before, after) {
-        (Found::Absent, Found::Absent) => true,
-        (Found::File(before), Found::File(after)) => before == after,
-        (Found::List(before), Found::List(after)) => before == after,
-        (Found::Reading(before), Found::Reading(after)) => {
-            before.data == after.data
-                && before.lease_id == after.lease_id
-                && before.lease_duration == after.lease_duration
-                && before.auth.is_none()
-                && after.auth.is_none()
-                && before.wrap_info.is_none()
-                && after.wrap_info.is_none()
-        }
-        _ => false,
-    }
-}
-
-/// `1h0m0s`, as Vault writes times to live.
-struct Seconds(u64);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (hours, minutes, seconds) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
-        match (hours, minutes) {
-            (0, 0) => write!(f, "{seconds}s"),
-            (0, _) => write!(f, "{minutes}m{seconds}s"),
-            _ => write!(f, "{hours}h{minutes}m{seconds}s"),
-        }
-    }
 }

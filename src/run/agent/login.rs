@@ -189,7 +189,7 @@ fn credential(
     before: &mut Option<Secret>,
 ) -> Result<Secret, LoginError> {
     let read = files::read_bounded(Path::new(path), FILE_BYTES_MAX);
-    let text = read.map(|bytes| zeroize::Zeroizing::new(bytes)).and_then(|bytes| {
+    let text = read.map(zeroize::Zeroizing::new).and_then(|bytes| {
         let text = std::str::from_utf8(&bytes)
             .map_err(|_e| io::Error::other(format!("{path}: not UTF-8")))?;
         Ok(Secret::new(text.trim()))

@@ -45,7 +45,7 @@ pub(crate) enum Life {
 
 /// What wakes the main thread.
 enum Message {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Signal(Signal),
 }
 
@@ -95,7 +95,7 @@ fn start(
     let context = Arc::new(context);
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
     let workers = Workers::new(Arc::clone(&context), sender);
-    let ending = drive(life, config, (clock, log), (context, workers, env), inbox);
+    let ending = drive(life, config, (clock, log), (context, workers, env), &inbox);
     drop(pid_file);
     Ok(ending)
 }
@@ -105,7 +105,7 @@ fn drive(
     config: &AgentConfig,
     (clock, log): (Clock, Log),
     (context, workers, env): (Arc<Context>, Workers, Environment),
-    inbox: Receiver<Message>,
+    inbox: &Receiver<Message>,
 ) -> Ending {
     let files = Files::open(&config.templates, log);
     let state_file = StateFile::of(config, log);
@@ -114,7 +114,7 @@ fn drive(
     Driver::new(plan, seed, (clock, log), files, (context, workers), env)
         .with_sinks(config.sinks.clone())
         .with_state_file(state_file)
-        .run(&inbox)
+        .run(inbox)
 }
 
 /// The schedule's side of the configuration.

@@ -46,6 +46,8 @@ struct File {
 /// All files.
 pub(super) struct Files {
     files: Vec<File>,
+    /// A pass is wanted, though there may be no file at all.
+    is_dirty: bool,
     log: Log,
 }
 
@@ -59,11 +61,12 @@ pub(super) struct Unwritten<'a> {
 impl Files {
     /// Parses every template, once. One that cannot be parsed is a file that fails; the others go on.
     pub(super) fn open(templates: &[TemplateConfig], log: Log) -> Self {
-        Self { files: templates.iter().map(File::open).collect(), log }
+        Self { files: templates.iter().map(File::open).collect(), is_dirty: true, log }
     }
 
     /// Has every file rendered again.
     pub(super) fn all_changed(&mut self) {
+        self.is_dirty = true;
         for file in &mut self.files {
             file.is_dirty = true;
         }
@@ -73,16 +76,17 @@ impl Files {
     pub(super) fn changed(&mut self, want: &Want) {
         for file in self.files.iter_mut().filter(|file| file.used.contains(want)) {
             file.is_dirty = true;
+            self.is_dirty = true;
         }
     }
 
-    pub(super) fn is_dirty(&self) -> bool {
-        self.files.iter().any(|file| file.is_dirty)
+    pub(super) const fn is_dirty(&self) -> bool {
+        self.is_dirty
     }
 
-    /// The destinations that use `want`.
-    pub(super) fn destinations(&self, want: &Want) -> String {
-        let using = self.files.iter().filter(|file| file.used.contains(want));
+    /// The destinations that use one of `wants`.
+    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> String {
+        let using = self.files.iter().filter(|file| !file.used.is_disjoint(wants));
         using.map(|file| file.destination.as_str()).collect::<Vec<_>>().join(" ")
     }
 
@@ -100,6 +104,7 @@ impl Files {
     /// out what is wanted. Returns the commands to run, too.
     pub(super) fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> (Pass, Vec<Command>) {
         let mut commands: Vec<Command> = Vec::new();
+        self.is_dirty = false;
         for file in self.files.iter_mut().filter(|file| file.is_dirty) {
             file.is_dirty = false;
             match file.render(snapshot, may_write) {

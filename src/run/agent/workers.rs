@@ -113,7 +113,11 @@ impl Shared {
             Ok(outcome) => {
                 let Question { ask, generation, token: _ } = question;
                 // A receiver that is gone has ended the process.
-                drop(self.answers.send(Message::Answer(Answer { ask, generation, outcome })));
+                drop(self.answers.send(Message::Answer(Box::new(Answer {
+                    ask,
+                    generation,
+                    outcome,
+                }))));
             }
             Err(_printed_by_the_hook) => self.report(question, "internal error"),
         }
@@ -126,6 +130,10 @@ impl Shared {
             is_explained: false,
         };
         let Question { ask, generation, token: _ } = question;
-        drop(self.answers.send(Message::Answer(Answer { ask, generation, outcome: Err(failure) })));
+        drop(self.answers.send(Message::Answer(Box::new(Answer {
+            ask,
+            generation,
+            outcome: Err(failure),
+        }))));
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 /// A CA that lives as long as one test.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
@@ -29,11 +31,19 @@ impl Ca {
 
     /// What a client needs that trusts this CA only.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.client_of(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same, with these TLS versions.
+    pub(crate) fn client_of(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider);
-        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_protocol_versions(versions).unwrap();
         Arc::new(config.with_root_certificates(roots).with_no_client_auth())
     }
 }
@@ -70,7 +80,9 @@ impl Client {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let socket = TcpStream::connect(to)?;
+        socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        socket.set_nodelay(true)?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -81,6 +93,11 @@ impl Client {
     /// The server's own certificate.
     pub(crate) fn peer(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+
+    /// The name of the cipher suite in use.
+    pub(crate) fn suite(&self) -> String {
+        format!("{:?}", self.0.conn.negotiated_cipher_suite().unwrap().suite())
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {

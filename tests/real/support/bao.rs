@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::process::{Process, server};
-use super::{Scratch, free_port, program, repository, until};
+use super::temp_dir::TempDir;
+use super::{free_port, program, repository, shared_folder, until};
 
 const ROOT_TOKEN: &str = "root-of-this-test";
 
@@ -14,7 +15,7 @@ const ROOT_TOKEN: &str = "root-of-this-test";
 #[derive(Debug)]
 pub(crate) struct Bao {
     process: Process,
-    scratch: Scratch,
+    scratch: TempDir,
     client: ureq::Agent,
     /// Lines that the server's own start left in the audit log.
     audit_start: usize,
@@ -49,12 +50,12 @@ impl Bao {
     /// Starts a server whose clear port is `port`; `None` when it is not installed or did not start.
     pub(crate) fn start_on(port: u16) -> Option<Self> {
         let executable = Self::executable()?;
-        let scratch = Scratch::new("bao");
+        let scratch = shared_folder("bao");
         let tls_port = free_port();
         let folder = scratch.path().display();
         let config = scratch.write(
             "server.hcl",
-            &format!(
+            format!(
                 r#"
                 listener "tcp" {{ address = "127.0.0.1:{port}", tls_disable = true }}
                 audit "file" "audit" {{
@@ -78,7 +79,7 @@ impl Bao {
             .build();
         let bao = |process| Self {
             process,
-            audit_start: scratch.read("audit.log").map_or(0, |log| log.lines().count()),
+            audit_start: scratch.read("audit.log").lines().count(),
             scratch,
             client: client.into(),
             address: format!("http://127.0.0.1:{port}"),
@@ -178,7 +179,7 @@ impl Bao {
 
     /// Every entry of the audit log that no root token made, requests and responses.
     pub(crate) fn audit(&self) -> Vec<Value> {
-        let text = self.scratch.read("audit.log").expect("an audit log");
+        let text = self.scratch.read("audit.log");
         let entries = text.lines().skip(self.audit_start);
         let entries = entries.filter_map(|line| serde_json::from_str::<Value>(line).ok());
         entries.filter(|entry| entry["request"]["client_token"] != ROOT_TOKEN).collect()

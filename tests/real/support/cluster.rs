@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::Scratch;
 use super::agent::Pod;
 use super::bao::Bao;
 use super::jwt::Issuer;
+use super::shared_folder;
+use super::temp_dir::TempDir;
 use super::token_review::TokenReview;
 
 /// OpenBao that trusts the service account `app` of the namespace `shop` and lets it read `secret/`.
@@ -16,7 +17,7 @@ pub(crate) struct Cluster {
     pub(crate) bao: Bao,
     pub(crate) reviews: TokenReview,
     pub(crate) issuer: Issuer,
-    scratch: Scratch,
+    scratch: TempDir,
 }
 
 impl Cluster {
@@ -34,7 +35,7 @@ impl Cluster {
         let issuer = Issuer::new();
         let reviewer = issuer.service_account("vault", "reviewer");
         let reviews = TokenReview::start(&reviewer);
-        let cluster = Self { bao, reviews, issuer, scratch: Scratch::new("cluster") };
+        let cluster = Self { bao, reviews, issuer, scratch: shared_folder("cluster") };
         cluster.bao.allow("path \"secret/*\" { capabilities = [\"read\", \"list\"] }");
         cluster.bao.post("sys/auth/kubernetes", &json!({"type": "kubernetes"}));
         cluster.bao.post(

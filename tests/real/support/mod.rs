@@ -1,5 +1,10 @@
 //! Real servers for tests: each test starts its own, on free loopback ports, and they end with it.
 
+#[path = "../../it/support/https.rs"]
+pub(crate) mod https;
+#[path = "../../it/support/temp_dir.rs"]
+pub(crate) mod temp_dir;
+
 pub(crate) mod agent;
 pub(crate) mod bao;
 pub(crate) mod cluster;
@@ -12,54 +17,19 @@ pub(crate) mod webhook;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use temp_dir::TempDir;
 
 /// The uid and gid that servers run as when the tests run as root: PostgreSQL refuses root.
 const NOBODY: u32 = 65534;
 
-/// A folder of its own under the system's temporary folder; gone when dropped.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    /// A new empty folder that every user may write to, as servers run as another user.
-    pub(crate) fn new(purpose: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("vault-injector-{purpose}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("create a scratch folder");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("chmod");
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// The path of `name` in this folder.
-    pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Writes a file and returns its path.
-    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.join(name);
-        std::fs::write(&path, content).expect("write a scratch file");
-        path
-    }
-
-    /// A file's text, `None` while it is not there.
-    pub(crate) fn read(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(self.join(name)).ok()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _left_behind = std::fs::remove_dir_all(&self.0);
-    }
+/// A new folder that every user may write to, as servers run as another user.
+pub(crate) fn shared_folder(purpose: &str) -> TempDir {
+    let folder = TempDir::new(&format!("vault-injector-{purpose}"));
+    let everybody = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), everybody).expect("our own folder");
+    folder
 }
 
 /// Asks `probe` every 20 ms until it answers; panics with `what` when `limit` is over.

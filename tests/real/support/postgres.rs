@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{Process, server};
-use super::{Scratch, free_port, program, until};
+use super::temp_dir::TempDir;
+use super::{free_port, program, shared_folder, until};
 
 const SUPERUSER_PASSWORD: &str = "superuser-of-this-test";
 
@@ -13,7 +14,7 @@ const SUPERUSER_PASSWORD: &str = "superuser-of-this-test";
 #[derive(Debug)]
 pub(crate) struct Postgres {
     _process: Process,
-    _scratch: Scratch,
+    _scratch: TempDir,
     port: u16,
 }
 
@@ -21,7 +22,7 @@ impl Postgres {
     /// Makes a cluster and starts the server, or says loudly that it cannot.
     pub(crate) fn start() -> Option<Self> {
         let initdb = installed("initdb")?;
-        let scratch = Scratch::new("postgres");
+        let scratch = shared_folder("postgres");
         let password = scratch.write("password", SUPERUSER_PASSWORD);
         let data = scratch.join("data");
         let mut command = server(&initdb, scratch.path());

@@ -204,7 +204,7 @@ fn no_restriction_is_dropped_in_silence() {
         assert_eq!(errors(&least(&template)).len(), 1, "{member}");
     }
     let inert =
-        r#""template":{"contents":"","destination":"/d","wait":{"min":"2s"},"backup":true}"#;
+        r#""template":{"contents":"x","destination":"/d","wait":{"min":"2s"},"backup":true}"#;
     assert_eq!(json(&least(inert)).unwrap().ignored, ["template.backup", "template.wait"]);
 }
 
@@ -224,4 +224,22 @@ fn debug_does_not_show_the_proxys_password() {
     let document = Json::parse(least("").as_bytes()).unwrap();
     let config = decode(&document, &env(&[("HTTPS_PROXY", "http://u:hunter2@p:1")])).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_jwt_login_falls_back_to_the_pods_own_token() {
+    let of = |config: &str| {
+        let text = least("").replace(r#""type":"kubernetes","config":{"role":"app"}"#, config);
+        json(&text).map(|config| config.method.kind)
+    };
+    let own = of(r#""type":"jwt","config":{"role":"app","path":"/p","token_path":"/t"}"#).unwrap();
+    assert!(
+        matches!(own, AuthKind::Jwt { path, remove_jwt_after_reading: true, .. } if path == "/p")
+    );
+    let pod = of(r#""type":"jwt","config":{"role":"app","token_path":"/t"}"#).unwrap();
+    assert!(
+        matches!(pod, AuthKind::Jwt { path, remove_jwt_after_reading: false, .. } if path == "/t")
+    );
+    let none = of(r#""type":"jwt","config":{"role":"app"}"#).unwrap_err();
+    assert!(none.first().unwrap().to_string().contains("config.path: missing"), "{none:?}");
 }
