@@ -101,7 +101,7 @@ impl Handover {
         let granted = json.get("granted").and_then(Json::as_i64).map(Wall);
         let granted = granted.ok_or(HandoverError::Malformed)?;
         let ttl = Duration::from_secs(token.lease_duration);
-        if !ttl.is_zero() && age(granted, now) >= ttl * 9 / 10 {
+        if !ttl.is_zero() && age(granted, now) >= ttl - ttl / 10 {
             return Err(HandoverError::Expired);
         }
         let mounts = items(&json, "mounts").iter().map(|mount| {
