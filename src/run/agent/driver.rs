@@ -271,7 +271,7 @@ impl Driver {
         match content {
             Ok((print, found)) => {
                 self.fingerprints.insert(want.clone(), print);
-                self.found(want, ticket, self.machine.generation(), found, Facts::STEADY);
+                self.found(want, ticket, self.machine.generation(), &found, Facts::STEADY);
             }
             Err(error) => {
                 let failure = Failure { error, verdict: Verdict::Refused, is_explained: false };
