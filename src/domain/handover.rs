@@ -112,10 +112,15 @@ impl Handover {
         let had = items(&json, "had").iter().map(decode_had).collect::<Option<Vec<_>>>();
         let had = had.ok_or(HandoverError::Malformed)?;
         let lives = |(_, found, at): &(Want, Found, Wall)| match found {
-            Found::Reading(reading) if !reading.lease_id.is_empty() => {
-                age(*at, now) < Duration::from_secs(reading.lease_duration)
+            Found::Reading(reading) => {
+                let lease = Duration::from_secs(match &reading.auth {
+                    Some(auth) => auth.lease_duration,
+                    None if reading.lease_id.is_empty() => 0,
+                    None => reading.lease_duration,
+                });
+                lease.is_zero() || age(*at, now) < lease
             }
-            Found::Absent | Found::File(_) | Found::List(_) | Found::Reading(_) => true,
+            Found::Absent | Found::File(_) | Found::List(_) => true,
         };
         let had = had.into_iter().filter(lives).collect();
         Ok(Self { config: config.to_owned(), token, granted, mounts, had })

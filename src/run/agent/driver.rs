@@ -55,8 +55,8 @@ pub(super) struct Driver {
     snapshot: Snapshot,
     /// What templates asked for when they were last rendered, as they spell it.
     wanted: BTreeSet<Want>,
-    /// When each reading was fetched or its lease renewed.
-    times: BTreeMap<Want, Wall>,
+    /// When each reading was fetched or its lease renewed, and with which token.
+    times: BTreeMap<Want, (Wall, Generation)>,
     fingerprints: BTreeMap<Want, Fingerprint>,
     /// Why a secret could not be had when it was last tried.
     failures: BTreeMap<Want, String>,
@@ -394,7 +394,7 @@ impl Driver {
             // What was about to be rotated is fetched anew.
             let Ok(facts) = facts else { continue };
             readings.push((want.clone(), facts, handover::age(at, wall)));
-            self.times.insert(want.clone(), at);
+            self.times.insert(want.clone(), (at, 1));
             self.snapshot.found.insert(want, found);
         }
         self.log.info(
@@ -410,13 +410,16 @@ impl Driver {
         if !std::mem::take(&mut self.is_state_stale) {
             return;
         }
-        let (Some(state_file), Some(held)) =
-            (&mut self.state_file, self.tokens.get(&self.machine.generation()))
+        let current = self.machine.generation();
+        let (Some(state_file), Some(held)) = (&mut self.state_file, self.tokens.get(&current))
         else {
             return;
         };
         let had = self.snapshot.found.iter().filter_map(|(want, found)| {
-            Some((want.clone(), found.clone(), *self.times.get(want)?))
+            let (at, generation) = *self.times.get(want)?;
+            // A lease of the token before ends with that one.
+            let is_kept = generation == current || !is_leased(found);
+            is_kept.then(|| (want.clone(), found.clone(), at))
         });
         state_file.save(&Handover {
             config: state_file.config.clone(),
@@ -430,4 +433,8 @@ impl Driver {
 
 fn grant_of(auth: &Auth, age: Duration) -> Grant {
     Grant { ttl: Duration::from_secs(auth.lease_duration), age, is_renewable: auth.renewable }
+}
+
+fn is_leased(found: &Found) -> bool {
+    matches!(found, Found::Reading(r) if !r.lease_id.is_empty() || r.auth.is_some())
 }

@@ -68,7 +68,7 @@ impl Driver {
             let failure = Failure { error, verdict, is_explained: false };
             return self.not_found(want, ticket, generation, failure);
         };
-        self.times.insert(want.clone(), wall);
+        self.times.insert(want.clone(), (wall, generation));
         self.log.debug("(view) received", &[("dependency", &want)]);
         self.found(want, ticket, generation, found, facts);
     }
@@ -186,7 +186,7 @@ impl Driver {
                     reading.lease_duration = granted.as_secs();
                     reading.renewable = is_renewable;
                     self.put(&want, &Found::Reading(Arc::new(reading)), false);
-                    self.times.insert(want.clone(), self.clock.wall());
+                    self.times.insert(want.clone(), (self.clock.wall(), generation));
                     self.is_state_stale = true;
                 }
                 self.log.debug("renewed lease", &[("dependency", &want)]);
