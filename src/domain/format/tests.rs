@@ -90,7 +90,6 @@ const PLAIN: &[&str] = &[
     "ü",
     "a,b",
     "e5",
-    "nan",
     "C:\\x",
 ];
 
