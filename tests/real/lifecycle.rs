@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::agent::{Pod, Program};
 use crate::support::cluster::{Cluster, kubernetes_method};
 use crate::support::postgres::Postgres;
+use crate::support::process::Process;
 use crate::support::{free_port, shared_folder, until};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -64,6 +65,14 @@ fn watch(pod: &Pod<'_>, postgres: &Postgres, period: Duration) -> Vec<String> {
     seen
 }
 
+/// Waits for the first set of credentials of a sidecar that must stay alive.
+fn first_credentials(pod: &Pod<'_>, sidecar: &mut Process) {
+    until("the first credentials", SOON, || {
+        assert_eq!(sidecar.try_code(), None, "{}", sidecar.output());
+        pod.secret("db")
+    });
+}
+
 #[test]
 fn database_credentials_are_renewed_and_replaced_before_they_end() {
     let Some(cluster) = Cluster::start() else { return };
@@ -72,7 +81,7 @@ fn database_credentials_are_renewed_and_replaced_before_they_end() {
     let mut pod = cluster.pod();
     pod.template("db", DYNAMIC);
     let mut sidecar = pod.start_sidecar();
-    until("the first credentials", SOON, || pod.secret("db"));
+    first_credentials(&pod, &mut sidecar);
     let seen = watch(&pod, &postgres, Duration::from_secs(22));
     // 22 seconds hold one end of 12 seconds for certain, and with early replacement never more than four.
     assert!(
@@ -100,8 +109,8 @@ fn credentials_outlive_the_end_of_the_token() {
     cluster.role(&json!({"token_ttl": "5s", "token_max_ttl": "10s"}));
     let mut pod = cluster.pod();
     pod.template("db", DYNAMIC);
-    let sidecar = pod.start_sidecar();
-    until("the first credentials", SOON, || pod.secret("db"));
+    let mut sidecar = pod.start_sidecar();
+    first_credentials(&pod, &mut sidecar);
     // Credentials die with the token that asked for them, long before their own lease ends.
     let seen = watch(&pod, &postgres, Duration::from_secs(20));
     assert!(
@@ -152,10 +161,11 @@ fn revokes_on_shutdown_when_asked_to() {
     if pod.program == Program::Bao {
         return;
     }
-    pod.config["injector"]["revoke_on_shutdown"] = json!("1s");
+    pod.config["injector"]["revoke_on_shutdown"] = json!(true);
+    pod.config["injector"]["revoke_grace"] = json!("1s");
     pod.template("db", DYNAMIC);
     let mut sidecar = pod.start_sidecar();
-    until("the first credentials", SOON, || pod.secret("db"));
+    first_credentials(&pod, &mut sidecar);
     let token = pod.token().expect("a token");
     sidecar.signal("TERM");
     std::thread::sleep(Duration::from_millis(400));

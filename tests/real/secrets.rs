@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::support::agent::{Pod, Program};
@@ -67,14 +69,22 @@ fn lists_of_secrets() {
     assert_eq!(render(&cluster, contents), "a b folder/ \nvalue-of-folder/c");
 }
 
-#[test]
-fn pki_issues_one_certificate_per_path_and_arguments() {
-    let Some(cluster) = Cluster::start() else { return };
+const PKI_ISSUE: &str = "update pki/issue/app";
+
+/// A CA whose role `app` issues any name.
+fn pki(cluster: &Cluster) {
     let bao = &cluster.bao;
     bao.post("sys/mounts/pki", &json!({"type": "pki"}));
     bao.post("pki/root/generate/internal", &json!({"common_name": "test root", "ttl": "24h"}));
     bao.post("pki/roles/app", &json!({"allow_any_name": true, "max_ttl": "1h"}));
     bao.allow("path \"pki/issue/app\" { capabilities = [\"create\", \"update\"] }");
+}
+
+#[test]
+fn pki_issues_one_certificate_per_path_and_arguments() {
+    let Some(cluster) = Cluster::start() else { return };
+    let bao = &cluster.bao;
+    pki(&cluster);
     let call = r#"secret "pki/issue/app" "common_name=app.shop.svc" "ttl=10m""#;
     let mut pod = cluster.pod();
     pod.template("crt", &format!("{{{{ with {call} }}}}{{{{ .Data.certificate }}}}{{{{ end }}}}"));
@@ -83,9 +93,81 @@ fn pki_issues_one_certificate_per_path_and_arguments() {
     let [crt, key] = ["crt", "key"].map(|file| pod.secret(file).expect("a file"));
     assert!(crt.starts_with("-----BEGIN CERTIFICATE-----"), "{crt}");
     assert!(key.contains("PRIVATE KEY-----"), "the key file holds no key");
-    let issued =
-        bao.requests().iter().filter(|line| line.as_str() == "update pki/issue/app").count();
+    let issued = bao.requests().iter().filter(|line| line.as_str() == PKI_ISSUE).count();
     assert_eq!(issued, 1, "certificate and key must be of one issue");
+}
+
+/// The file is the certificate's memory: a pod that starts again goes on with what it has.
+#[test]
+fn pki_cert_is_kept_while_it_is_good() {
+    let Some(cluster) = Cluster::start() else { return };
+    let bao = &cluster.bao;
+    pki(&cluster);
+    let mut pod = cluster.pod();
+    pod.template(
+        "bundle",
+        r#"{{ with pkiCert "pki/issue/app" "common_name=app.shop.svc" "ttl=30m" }}{{ .Key }}
+{{ .Cert }}
+{{ end }}"#,
+    );
+    pod.init_ok();
+    let first = pod.secret("bundle").expect("the bundle");
+    assert!(first.contains("PRIVATE KEY-----") && first.contains("BEGIN CERTIFICATE"), "{first}");
+    let _absent_for_others = std::fs::remove_file(pod.path("home/.state"));
+    pod.init_ok();
+    assert_eq!(pod.secret("bundle"), Some(first));
+    let issued = bao.requests().iter().filter(|line| line.as_str() == PKI_ISSUE).count();
+    assert_eq!(issued, 1);
+}
+
+#[test]
+fn transit_decrypts() {
+    let Some(cluster) = Cluster::start() else { return };
+    let bao = &cluster.bao;
+    bao.post("sys/mounts/transit", &json!({"type": "transit"}));
+    bao.post("transit/keys/app", &json!({}));
+    let plain = STANDARD.encode("a-secret-in-the-manifest");
+    let sealed = bao.post("transit/encrypt/app", &json!({"plaintext": plain}));
+    let sealed = sealed["data"]["ciphertext"].as_str().expect("a ciphertext");
+    bao.allow("path \"transit/decrypt/app\" { capabilities = [\"update\"] }");
+    let contents = format!(
+        r#"{{{{ with secret "transit/decrypt/app" "ciphertext={sealed}" }}}}{{{{ .Data.plaintext | base64Decode }}}}{{{{ end }}}}"#
+    );
+    assert_eq!(render(&cluster, &contents), "a-secret-in-the-manifest");
+}
+
+#[test]
+fn a_namespace_holds_login_and_secrets() {
+    let Some(cluster) = Cluster::start() else { return };
+    let bao = &cluster.bao;
+    bao.post("sys/namespaces/team", &json!({}));
+    cluster.kubernetes_login("team/");
+    cluster.role_in("team/", &json!({}));
+    bao.post("team/sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}}));
+    let policy = "path \"secret/*\" { capabilities = [\"read\"] }";
+    bao.post("team/sys/policies/acl/app", &json!({"policy": policy}));
+    bao.post("team/secret/data/app", &json!({"data": {"password": "of-the-team"}}));
+    for namespace in ["team", "team/"] {
+        let mut pod = cluster.pod();
+        pod.method("namespace", json!(namespace));
+        let contents = r#"{{ with secret "secret/app" }}{{ .Data.data.password }}{{ end }}"#;
+        pod.template("file", contents);
+        pod.init_ok();
+        assert_eq!(pod.secret("file").as_deref(), Some("of-the-team"), "namespace {namespace:?}");
+    }
+}
+
+#[test]
+fn a_secret_that_comes_later_is_waited_for() {
+    let Some(cluster) = Cluster::start() else { return };
+    let mut pod = cluster.pod();
+    pod.template("file", r#"{{ with secret "secret/app" }}{{ .Data.data.password }}{{ end }}"#);
+    let mut init = pod.start_init();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(init.try_code(), None, "{}", init.output());
+    cluster.bao.put_secret("app", &json!({"password": "better-late"}));
+    assert_eq!(init.code_within(Duration::from_secs(10)), 0, "{}", init.output());
+    assert_eq!(pod.secret("file").as_deref(), Some("better-late"));
 }
 
 #[test]

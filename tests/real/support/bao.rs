@@ -221,8 +221,16 @@ impl Bao {
 
 /// The long texts below `value`; a PEM block counts by its lines, as a log may break it.
 fn collect_texts(name: &str, value: &Value, found: &mut Vec<String>) {
-    const PUBLIC: &[&str] =
-        &["metadata", "username", "serial_number", "certificate", "issuing_ca", "ca_chain", "keys"];
+    const PUBLIC: &[&str] = &[
+        "metadata",
+        "username",
+        "serial_number",
+        "certificate",
+        "issuing_ca",
+        "ca_chain",
+        "error",
+        "keys",
+    ];
     match value {
         Value::String(text) if !PUBLIC.contains(&name) => {
             let lines = text.lines().filter(|line| line.len() >= 8 && !line.starts_with("-----"));

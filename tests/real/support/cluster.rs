@@ -17,6 +17,8 @@ pub(crate) struct Cluster {
     pub(crate) bao: Bao,
     pub(crate) reviews: TokenReview,
     pub(crate) issuer: Issuer,
+    /// OpenBao's own token for Kubernetes.
+    reviewer: String,
     scratch: TempDir,
 }
 
@@ -35,18 +37,9 @@ impl Cluster {
         let issuer = Issuer::new();
         let reviewer = issuer.service_account("vault", "reviewer");
         let reviews = TokenReview::start(&reviewer);
-        let cluster = Self { bao, reviews, issuer, scratch: shared_folder("cluster") };
+        let cluster = Self { bao, reviews, issuer, reviewer, scratch: shared_folder("cluster") };
         cluster.bao.allow("path \"secret/*\" { capabilities = [\"read\", \"list\"] }");
-        cluster.bao.post("sys/auth/kubernetes", &json!({"type": "kubernetes"}));
-        cluster.bao.post(
-            "auth/kubernetes/config",
-            &json!({
-                "kubernetes_host": cluster.reviews.url(),
-                "kubernetes_ca_cert": cluster.reviews.certificate,
-                "token_reviewer_jwt": reviewer,
-                "disable_local_ca_jwt": true,
-            }),
-        );
+        cluster.kubernetes_login("");
         cluster.role(&json!({"token_ttl": "1h"}));
         let token = cluster.issuer.service_account("shop", "app");
         cluster.reviews.know(&token, "shop", "app");
@@ -54,8 +47,27 @@ impl Cluster {
         cluster
     }
 
+    /// Sets up the kubernetes login of a namespace, which is empty or ends in a slash.
+    pub(crate) fn kubernetes_login(&self, namespace: &str) {
+        self.bao.post(&format!("{namespace}sys/auth/kubernetes"), &json!({"type": "kubernetes"}));
+        self.bao.post(
+            &format!("{namespace}auth/kubernetes/config"),
+            &json!({
+                "kubernetes_host": self.reviews.url(),
+                "kubernetes_ca_cert": self.reviews.certificate,
+                "token_reviewer_jwt": self.reviewer,
+                "disable_local_ca_jwt": true,
+            }),
+        );
+    }
+
     /// Writes the role `app` of the kubernetes login with these settings beside its bindings.
     pub(crate) fn role(&self, settings: &Value) {
+        self.role_in("", settings);
+    }
+
+    /// The same in a namespace.
+    pub(crate) fn role_in(&self, namespace: &str, settings: &Value) {
         let mut role = json!({
             "bound_service_account_names": ["app"],
             "bound_service_account_namespaces": ["shop"],
@@ -64,7 +76,7 @@ impl Cluster {
         for (name, value) in settings.as_object().expect("settings") {
             role[name] = value.clone();
         }
-        self.bao.post("auth/kubernetes/role/app", &role);
+        self.bao.post(&format!("{namespace}auth/kubernetes/role/app"), &role);
     }
 
     /// The file with the token of the service account `app`.
