@@ -54,7 +54,7 @@ use temp_dir::TempDir;
 use vault::Vault;
 
 /// The deployment whose pod is to get secrets.
-const DEPLOYMENT: &str = include_str!("../deployment.json");
+const DEPLOYMENT: &str = include_str!("../deployment.yaml");
 
 /// Nothing here takes as long; when it does, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,7 +103,7 @@ fn story(screen: &Screen, binary: &Path, vault_binary: Option<&Path>) -> Outcome
     screen.fact("address", &webhook.url());
     screen.took("from start to listening", webhook.started_in);
 
-    screen.step("Somebody creates a pod of examples/deployment.json");
+    screen.step("Somebody creates a pod of examples/deployment.yaml");
     let asked = pod::of_deployment(DEPLOYMENT)?;
     for (key, value) in pod::annotations(&asked) {
         screen.fact(key, value.trim_end());

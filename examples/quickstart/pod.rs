@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use vault_injector::base::yaml;
 
 use super::program::{Program, Running};
 use super::temp_dir::TempDir;
@@ -16,7 +17,9 @@ const NO_ITEMS: &[Value] = &[];
 
 /// The pod that a deployment makes, with the token volume that every API server adds first.
 pub(crate) fn of_deployment(text: &str) -> Outcome<Value> {
-    let deployment: Value = serde_json::from_str(text).map_err(|e| format!("deployment: {e}"))?;
+    let documents = yaml::parse(text).map_err(|e| format!("examples/deployment.yaml: {e}"))?;
+    let deployment = documents.first().ok_or("examples/deployment.yaml is empty")?.to_text();
+    let deployment: Value = serde_json::from_str(&deployment).map_err(|e| e.to_string())?;
     let mut pod = deployment["spec"]["template"].clone();
     pod["apiVersion"] = "v1".into();
     pod["kind"] = "Pod".into();

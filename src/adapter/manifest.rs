@@ -3,8 +3,9 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{files, yaml};
+use super::files;
 use crate::base::json::Json;
+use crate::base::yaml;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,4 +14,3 @@ pub(crate) mod signals;
 pub(crate) mod tls;
 pub(crate) mod tls_client;
 pub(crate) mod vault;
-pub(crate) mod yaml;

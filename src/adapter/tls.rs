@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use rustls::{CertificateError, CipherSuite, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use crate::adapter::files::read_bounded;
+
 /// Why there is no certificate to serve, or no TLS at all.
 #[derive(Debug)]
 pub(crate) enum TlsError {
@@ -41,13 +43,8 @@ pub(crate) enum TlsError {
     Fit(rustls::Error),
     /// No certificate could be made.
     Generate(rcgen::Error),
-    /// A file cannot be read.
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file cannot be read; the cause names it.
+    Read(io::Error),
 }
 
 impl fmt::Display for TlsError {
@@ -61,7 +58,7 @@ impl fmt::Display for TlsError {
             Self::Content { path, lacks } => write!(f, "no {lacks} in {path}"),
             Self::Fit(_) => f.write_str("certificate and key do not fit"),
             Self::Generate(_) => f.write_str("cannot make a certificate"),
-            Self::Read { path, .. } => write!(f, "cannot read {path}"),
+            Self::Read(_) => f.write_str("cannot read certificate and key"),
         }
     }
 }
@@ -71,7 +68,7 @@ impl std::error::Error for TlsError {
         match self {
             Self::Agree(source) | Self::Fit(source) => Some(source),
             Self::Generate(source) => Some(source),
-            Self::Read { source, .. } => Some(source),
+            Self::Read(source) => Some(source),
             Self::Cipher(_) | Self::Content { .. } => None,
         }
     }
@@ -230,20 +227,22 @@ impl Source {
 pub(crate) struct Files {
     certificate: String,
     key: String,
-    bytes_max: u64,
+    bytes_max: usize,
     /// Of both files as last handed out.
     seen: Option<Vec<u8>>,
 }
 
 impl Files {
     /// Neither file may be longer than `bytes_max`.
-    pub(crate) const fn new(certificate: String, key: String, bytes_max: u64) -> Self {
+    pub(crate) const fn new(certificate: String, key: String, bytes_max: usize) -> Self {
         Self { certificate, key, bytes_max, seen: None }
     }
 
     fn poll(&mut self) -> Result<Option<Material>, TlsError> {
-        let certificate = read(&self.certificate, self.bytes_max)?;
-        let key = read(&self.key, self.bytes_max)?;
+        let read =
+            |path: &String| read_bounded(Path::new(path), self.bytes_max).map_err(TlsError::Read);
+        let certificate = read(&self.certificate)?;
+        let key = Zeroizing::new(read(&self.key)?);
         let mut digest = Context::new(&SHA256);
         digest.update(&certificate);
         digest.update(b"\0");
@@ -265,18 +264,6 @@ impl Files {
         self.seen = Some(digest);
         Ok(Some(material))
     }
-}
-
-fn read(path: &str, bytes_max: u64) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let file = File::open(path);
-    file.and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes))
-        .and_then(|count| match u64::try_from(count) {
-            Ok(count) if count <= bytes_max => Ok(()),
-            _ => Err(io::Error::other(format!("larger than {bytes_max} bytes"))),
-        })
-        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
-    Ok(bytes)
 }
 
 /// Our own CA and the leaf certificates it signs.

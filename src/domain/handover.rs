@@ -101,7 +101,7 @@ impl Handover {
         let granted = json.get("granted").and_then(Json::as_i64).map(Wall);
         let granted = granted.ok_or(HandoverError::Malformed)?;
         let ttl = Duration::from_secs(token.lease_duration);
-        if !ttl.is_zero() && age(granted, now) >= ttl * 9 / 10 {
+        if !ttl.is_zero() && age(granted, now) >= ttl - ttl / 10 {
             return Err(HandoverError::Expired);
         }
         let mounts = items(&json, "mounts").iter().map(|mount| {
@@ -112,10 +112,15 @@ impl Handover {
         let had = items(&json, "had").iter().map(decode_had).collect::<Option<Vec<_>>>();
         let had = had.ok_or(HandoverError::Malformed)?;
         let lives = |(_, found, at): &(Want, Found, Wall)| match found {
-            Found::Reading(reading) if !reading.lease_id.is_empty() => {
-                age(*at, now) < Duration::from_secs(reading.lease_duration)
+            Found::Reading(reading) => {
+                let lease = Duration::from_secs(match &reading.auth {
+                    Some(auth) => auth.lease_duration,
+                    None if reading.lease_id.is_empty() => 0,
+                    None => reading.lease_duration,
+                });
+                lease.is_zero() || age(*at, now) < lease
             }
-            Found::Absent | Found::File(_) | Found::List(_) | Found::Reading(_) => true,
+            Found::Absent | Found::File(_) | Found::List(_) => true,
         };
         let had = had.into_iter().filter(lives).collect();
         Ok(Self { config: config.to_owned(), token, granted, mounts, had })

@@ -16,12 +16,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-use rustls::pki_types::UnixTime;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use crate::adapter::allocator;
+use crate::adapter::clock::Clock;
 use crate::adapter::net::{EndSignal, EndSignals, listen, race};
 use crate::adapter::server::{Call, Event, Reply, discard_body, read_body, serve};
 use crate::adapter::tls::{Files, Offer, SelfSigned, Served, Source, TlsError};
@@ -170,8 +170,7 @@ async fn end(signals: &mut EndSignals, webhook: &Webhook) {
 fn source_of(certificate: Certificate) -> Result<Source, TlsError> {
     Ok(match certificate {
         Certificate::Files { certificate, key } => {
-            let bytes_max = u64::try_from(limits::FILE_BYTES_MAX).unwrap_or(u64::MAX);
-            Source::Files(Files::new(certificate, key, bytes_max))
+            Source::Files(Files::new(certificate, key, limits::FILE_BYTES_MAX))
         }
         Certificate::SelfSigned { mut hosts } => {
             if hosts.is_empty() {
@@ -182,9 +181,9 @@ fn source_of(certificate: Certificate) -> Result<Source, TlsError> {
     })
 }
 
-/// Wall-clock time in seconds since the epoch, as TLS sees it.
+/// Wall-clock time in seconds since the epoch.
 fn now() -> u64 {
-    UnixTime::now().as_secs()
+    u64::try_from(Clock::start().wall().seconds()).unwrap_or_default()
 }
 
 /// Keeps the served certificate fresh.

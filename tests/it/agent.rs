@@ -461,6 +461,10 @@ fn a_given_token_is_looked_up_and_used() {
     let done = pod.init();
     assert_eq!((done.code(), pod.secret("db").as_str()), (0, "one"), "{}", done.err);
     assert_eq!((vault.logins(), vault.count("auth/token/lookup-self")), (0, 1));
+    // The state is of that token: another one in the file is looked up.
+    assert_eq!((pod.init().code(), vault.count("auth/token/lookup-self")), (0, 1));
+    pod.folder.write("given", vault.token(&Role::default()));
+    assert_eq!((pod.init().code(), vault.count("auth/token/lookup-self")), (0, 2));
 }
 
 #[test]
@@ -612,4 +616,20 @@ fn connections_that_break_are_no_reason_to_log_in() {
         assert!(pod.becomes("db", &number.to_string()), "{}", sidecar.err());
     }
     assert_eq!(vault.logins(), 1);
+}
+
+#[test]
+fn requests_that_hang_hold_up_no_other() {
+    let vault = FakeVault::start();
+    let mut pod = Pod::new(&vault);
+    for i in 0..6 {
+        vault.put(&format!("secret/app/{i}"), json!({ "key": "value" }));
+        pod = pod.file(&format!("{i}"), &format!("secret/app/{i}"), "raw:key");
+    }
+    for i in 0..4 {
+        vault.fault(&format!("secret/data/app/{i}"), Fault::Hang, 1);
+    }
+    let sidecar = pod.sidecar();
+    assert!(wait_until(Duration::from_secs(2), || pod.secret("5") == "value"), "{}", sidecar.err());
+    assert_eq!(pod.secret("4"), "value");
 }

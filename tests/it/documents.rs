@@ -1,10 +1,13 @@
 //! What we tell users is true: every annotation is in the README, the example's pod is injected.
 
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::{Value, json};
 use vault_injector::domain::inject::annotations::{KEYS, PREFIX};
-use vault_injector::domain::inject::{InjectConfig, Verdict, answer};
+
+use crate::support::program::Program;
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -40,24 +43,13 @@ fn the_readme_names_every_annotation_and_no_other() {
 
 #[test]
 fn the_pod_of_the_example_is_injected_without_warnings() {
-    let deployment: Value = serde_json::from_str(&file("examples/deployment.json")).unwrap();
-    let mut pod = deployment["spec"]["template"].clone();
-    pod["apiVersion"] = "v1".into();
-    pod["kind"] = "Pod".into();
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "u",
-            "kind": { "group": "", "version": "v1", "kind": "Pod" },
-            "resource": { "group": "", "version": "v1", "resource": "pods" },
-            "namespace": "demo",
-            "operation": "CREATE",
-            "object": pod,
-        },
-    });
-    let config = InjectConfig { address: "https://vault:8200".into(), ..InjectConfig::default() };
-    let decision = answer(review.to_string().as_bytes(), &config).unwrap().decision;
-    assert_eq!(decision.verdict, Verdict::Inject, "{decision:?}");
-    assert_eq!(decision.warnings, Vec::<String>::new());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deployment.yaml");
+    let program = Program::new(
+        env!("CARGO_BIN_EXE_vault-injector"),
+        &["inject", "--explain", "-f", path.to_str().unwrap()],
+    );
+    let told = program.env("AGENT_INJECT_VAULT_ADDR", "https://vault:8200").run(LIMIT);
+    assert_eq!(told.code(), 0, "{told:?}");
+    assert!(told.out.contains("inject"), "{}", told.out);
+    assert!(!format!("{}{}", told.out, told.err).contains("warning"), "{told:?}");
 }

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use vault_injector::base::json::Json;
+use vault_injector::domain::agent_config::{Environment, TemplateBody, decode};
 use vault_injector::domain::inject::{
     AgentChoice, Answer, InjectConfig, Resources, Verdict, answer,
 };
@@ -122,7 +124,12 @@ fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
 }
 
 fn env<'a>(container: &'a Value, name: &str) -> &'a Value {
-    container["env"].as_array().unwrap().iter().find(|e| e["name"] == name).unwrap_or(&Value::Null)
+    container["env"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|e| e["name"] == name)
+        .unwrap_or(&Value::Null)
 }
 
 /// The configuration that an agent gets, as text.
@@ -674,4 +681,68 @@ fn large_and_deep_bodies_are_bounded() {
     let twice = r#"{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/agent-inject":"false"}}}"#;
     let answered = answer(envelope(twice).as_bytes(), &config).unwrap();
     assert_eq!(answered.decision.verdict, Verdict::Skip);
+}
+
+/// The native agent's view of what the webhook wrote for one container.
+fn agent_faults(pod: &Value, name: &str, faults: &mut Vec<String>) {
+    let variable = env(container(pod, name), "VAULT_CONFIG");
+    if !variable["value"].is_string() {
+        return;
+    }
+    let document = Json::parse(config_text(pod, name).as_bytes()).unwrap();
+    match decode(&document, &Environment::new()) {
+        Ok(config) => {
+            assert_eq!(config.exit_after_auth, name == "vault-agent-init");
+            assert!(config.injector.state_file.is_some());
+        }
+        Err(errors) => faults.extend(errors.iter().map(|e| format!("{}: {}", e.place, e.reason))),
+    }
+}
+
+#[test]
+fn the_native_agent_reads_what_the_webhook_writes() {
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for vector in vectors() {
+        let answer = ask(&vector.review, &native(profile(&vector.profile)));
+        let unknown = answer.decision.warnings.iter().any(|w| w.contains("the native agent knows"));
+        if answer.decision.verdict != Verdict::Inject || unknown {
+            continue;
+        }
+        let pod = patched(&vector.review, &answer);
+        let injected = names(&pod, "initContainers").into_iter().chain(names(&pod, "containers"));
+        for name in injected.filter(|name| name.starts_with("vault-agent")) {
+            count += 1;
+            agent_faults(&pod, &name, &mut faults);
+        }
+    }
+    // Profiles that log in by jwt name no file for it: the recorded pods would not start either.
+    faults.retain(|fault| !fault.starts_with("auto_auth.method.config"));
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(count > 100, "{count} configurations");
+
+    let review = review_of(&json!({
+        "role": "app",
+        "agent-revoke-on-shutdown": "true",
+        "agent-inject-secret-a": "kv/a",
+        "agent-inject-format-a": "raw:password",
+        "agent-inject-perms-a": "0400",
+        "agent-inject-secret-b": "kv/b",
+        "agent-template-engine-b": "tinytemplate",
+        "agent-inject-template-b": "{user}",
+        "agent-inject-command-b": "/bin/reload",
+    }));
+    let pod = patched(&review, &ask(&review, &native(profile("chart-default"))));
+    let document = Json::parse(config_text(&pod, "vault-agent").as_bytes()).unwrap();
+    let config = decode(&document, &Environment::new()).unwrap();
+    assert_eq!(config.injector.revoke_on_shutdown, Some(std::time::Duration::from_secs(5)));
+    let [a, b] = &config.templates[..] else { panic!("{} templates", config.templates.len()) };
+    assert!(
+        matches!(&a.body, TemplateBody::Format { secret, format } if secret == "kv/a" && format == "raw:password")
+    );
+    assert_eq!(a.perms, Some(0o400));
+    assert!(
+        matches!(&b.body, TemplateBody::Tiny { secret, contents } if secret == "kv/b" && contents == "{user}")
+    );
+    assert_eq!(b.command.as_ref().unwrap().words, ["/bin/reload"]);
 }

@@ -457,7 +457,7 @@ fn ends_with_1_and_clear_words_when_it_cannot_serve() {
         [("AGENT_INJECT_TLS_CERT_FILE", "/absent/c"), ("AGENT_INJECT_TLS_KEY_FILE", "/absent/k")];
     for (options, want) in [
         (&[("AGENT_INJECT_LISTEN", taken.as_str())][..], format!("cannot listen on {taken}: ")),
-        (&files[..], "cannot serve TLS: cannot read /absent/c: ".to_owned()),
+        (&files[..], "cannot serve TLS: cannot read certificate and key: /absent/c: ".to_owned()),
     ] {
         let output = output(options);
         let text = String::from_utf8(output.stderr).unwrap();

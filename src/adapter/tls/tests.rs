@@ -67,8 +67,8 @@ fn errors_name_the_file_and_never_its_content() {
     std::fs::write(path("empty"), "").unwrap();
     for (c, k, want) in [
         ("c", "k", "no PEM private key in "),
-        ("c", "absent", "cannot read "),
-        ("long", "k", "cannot read "),
+        ("c", "absent", "cannot read certificate and key: /"),
+        ("long", "k", "cannot read certificate and key: /"),
         ("empty", "k", "no PEM certificate in "),
     ] {
         let error = Files::new(path(c), path(k), 4096).poll().err().unwrap();

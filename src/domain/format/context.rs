@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::base::json::Json;
+use crate::base::yaml;
 
 /// The only key of an object that stands for a number whose text the engine would change, such as `1.10`.
 const NUMBER: &str = "\0number";
@@ -37,11 +38,26 @@ fn number(text: &str) -> Value {
 }
 
 /// The text of a number that [`of`] had to keep apart.
-pub(super) fn number_text(value: &Value) -> Option<&str> {
+fn number_text(value: &Value) -> Option<&str> {
     let members = value.as_object().filter(|members| members.len() == 1)?;
     let text = members.get(NUMBER)?.as_str()?;
     // A secret may have such a key itself: then at worst a number is taken for a number.
     serde_json::from_str::<serde_json::Number>(text).is_ok().then_some(text)
+}
+
+/// What [`of`] was made of.
+pub(super) fn back(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(truth) => Json::Bool(*truth),
+        Value::Number(number) => Json::Number(number.to_string().into()),
+        Value::String(text) => Json::String(text.clone()),
+        Value::Array(items) => Json::Array(items.iter().map(back).collect()),
+        Value::Object(members) => match number_text(value) {
+            Some(text) => Json::Number(text.into()),
+            None => Json::Object(members.iter().map(|(k, v)| (k.clone(), back(v))).collect()),
+        },
+    }
 }
 
 /// Adds a value as text: a string as it is, nothing for null, compact JSON for what is nested.
@@ -57,30 +73,17 @@ pub(super) fn write_text(value: &Value, out: &mut String) {
 
 /// Adds a value as compact JSON, keys sorted, numbers as they were.
 pub(super) fn write_json(value: &Value, out: &mut String) {
-    match value {
-        Value::Array(items) => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                out.push_str(if i > 0 { "," } else { "" });
-                write_json(item, out);
-            }
-            out.push(']');
-        }
-        Value::Object(members) => {
-            if let Some(text) = number_text(value) {
-                return out.push_str(text);
-            }
-            out.push('{');
-            for (i, (key, value)) in members.iter().enumerate() {
-                out.push_str(if i > 0 { "," } else { "" });
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                write_json(value, out);
-            }
-            out.push('}');
-        }
-        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string());
-        }
+    out.push_str(&back(value).to_text());
+}
+
+/// Adds a value as YAML in one line.
+pub(super) fn write_yaml(value: &Value, out: &mut String) {
+    yaml::write_inline(&back(value), out);
+}
+
+/// Adds the lines of an entry, `{"key": …, "value": …}`, as YAML.
+pub(super) fn write_yaml_entry(entry: &Value, out: &mut String) {
+    if let (Some(Value::String(key)), Some(value)) = (entry.get("key"), entry.get("value")) {
+        yaml::write_member(key, &back(value), out);
     }
 }

@@ -10,7 +10,6 @@
 mod context;
 mod quote;
 pub mod tiny;
-mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +21,10 @@ use serde_json::{Value, json};
 
 use crate::base::json::Json;
 use crate::base::secret::Secret;
+use crate::base::yaml;
+
+/// Characters of a key that stands in one line with its value (YAML 1.2.2 §7.4.2).
+const YAML_KEY_MAX: usize = 1024;
 
 /// A format. What each writes:
 ///
@@ -104,7 +107,7 @@ impl fmt::Display for FormatError {
             }
             Self::EmptyKey => f.write_str("an empty key cannot become a variable"),
             Self::LongKey { start } => {
-                write!(f, "key {start:?}… is longer than the {} characters of YAML", yaml::KEY_MAX)
+                write!(f, "key {start:?}… is longer than the {} characters of YAML", YAML_KEY_MAX)
             }
             Self::MissingKey { key } => write!(f, "the secret has no key {key:?}"),
             Self::Nul { key } => write!(f, "the value of {key:?} holds a NUL byte, use raw:{key}"),
@@ -181,8 +184,7 @@ impl Format {
             }
             Self::Raw { .. } => "{value}",
             Self::Yaml => {
-                "{{ if entries }}{{ for e in entries }}{e.key | yaml}:{e.value | yaml_block}\n\
-                 {{ endfor }}{{ else }}\\{}\n{{ endif }}"
+                "{{ if entries }}{{ for e in entries }}{e | yaml_entry}{{ endfor }}{{ else }}\\{}\n{{ endif }}"
             }
         }
     }
@@ -198,7 +200,7 @@ pub fn render(format: &Format, reading_data: &Json) -> Result<Secret, FormatErro
         Format::Properties => json!({ "entries": entries(&by_reference(fields), context::text) }),
         Format::Raw { key } => json!({ "value": context::of(value_at(fields, key)?) }),
         Format::Yaml => {
-            if let Some(key) = yaml::long_key(fields) {
+            if let Some(key) = long_key(fields) {
                 return Err(FormatError::LongKey { start: key.chars().take(40).collect() });
             }
             json!({ "entries": entries(&by_reference(fields), context::of) })
@@ -216,6 +218,22 @@ pub(crate) fn fields(reading_data: &Json) -> Result<&BTreeMap<String, Json>, Sha
         Some(Json::Null) if outer.len() == 2 && has_version => Err(ShapeError::Deleted),
         _ => Ok(outer),
     }
+}
+
+/// A key at any depth that is too long for YAML, in characters as written.
+fn long_key(members: &BTreeMap<String, Json>) -> Option<&str> {
+    fn inside(json: &Json) -> Option<&str> {
+        match json {
+            Json::Array(items) => items.iter().find_map(inside),
+            Json::Object(members) => long_key(members),
+            Json::Bool(_) | Json::Null | Json::Number(_) | Json::String(_) => None,
+        }
+    }
+    members.iter().find_map(|(key, value)| {
+        let mut written = String::new();
+        yaml::write_inline(&Json::String(key.clone()), &mut written);
+        if written.chars().count() > YAML_KEY_MAX { Some(key.as_str()) } else { inside(value) }
+    })
 }
 
 /// `[{"key": …, "value": …}]`, what the templates go over.

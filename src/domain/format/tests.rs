@@ -84,16 +84,12 @@ const PLAIN: &[&str] = &[
     "it's",
     "a\"b",
     "x#y",
-    "1a",
     "v1.2",
     "postgres://u:p@h/db",
     "deadbeef",
     "ü",
     "a,b",
     "e5",
-    "0xZZ",
-    "2026-11",
-    "nan",
     "C:\\x",
 ];
 
@@ -228,39 +224,37 @@ fn yaml_quotes_what_is_misread_and_nothing_else() {
 }
 
 #[test]
-fn yaml_quotes_as_json_does() {
-    let (data, named) = numbered(HOSTILE);
-    let text = rendered("yaml", &data);
-    let read = text.lines().map(|line| {
-        let (key, value) = line.split_once(": ").unwrap();
-        let quoted = value.starts_with('"');
-        let value = if quoted { serde_json::from_str(value).unwrap() } else { value.to_owned() };
-        (key.to_owned(), value)
-    });
-    assert_eq!(read.collect::<BTreeMap<String, String>>(), named);
+fn yaml_is_read_back_by_a_reader() {
+    let (data, _) = numbered(HOSTILE);
+    assert_eq!(yaml::parse(&rendered("yaml", &data)), Ok(vec![data]));
 }
 
 #[test]
 fn yaml_writes_nested_values_as_blocks() {
     let data = json(
-        r#"{"b":{"deep":{"x":null,"y":[]},"list":[1.10,"1.10",{"k":"v","l":[true]},[2,[3]],{}]},"a":"x: y","off":0}"#,
+        r#"{"b":{"deep":{"x":null,"y":[]},"list":[1.10,"1.10",{"k":"v","l":[true]},[2,[3]],{}]},"a":"x: y","off":0,"pem":"a\nb\n"}"#,
     );
     let wanted = "\
-a: \"x: y\"
+a: 'x: y'
 b:
   deep:
     x: null
     \"y\": []
   list:
-    - 1.10
-    - \"1.10\"
-    - k: v
-      l:
-        - true
-    - - 2
-      - - 3
-    - {}
+  - 1.10
+  - \"1.10\"
+  - k: v
+    l:
+    - true
+  -
+    - 2
+    -
+      - 3
+  - {}
 \"off\": 0
+pem: |
+  a
+  b
 ";
     assert_eq!(rendered("yaml", &data), wanted);
     assert_eq!(rendered("yaml", &json("{}")), "{}\n");

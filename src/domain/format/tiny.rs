@@ -17,7 +17,7 @@ use serde_json::Value;
 use tinytemplate::TinyTemplate;
 use tinytemplate::error::Error as EngineError;
 
-use super::{ShapeError, context, fields, quote, yaml};
+use super::{ShapeError, context, fields, quote};
 use crate::base::json::Json;
 use crate::base::secret::Secret;
 
@@ -129,8 +129,8 @@ fn add_formatters(engine: &mut TinyTemplate<'_>) {
     const WRITINGS: [(&str, Writing); 4] = [
         ("json", context::write_json),
         ("unescaped", context::write_text),
-        ("yaml", yaml::write_inline),
-        ("yaml_block", yaml::write_block),
+        ("yaml", context::write_yaml),
+        ("yaml_entry", context::write_yaml_entry),
     ];
     for (name, quoting) in QUOTINGS {
         engine.add_formatter(name, move |value, out| {

@@ -13,14 +13,18 @@ use super::quantity;
 use super::shape::CONTAINER;
 use crate::base::json::Json;
 
-/// One container, after its JSON patch.
+/// One container, after its JSON patch; nothing when it is not wanted. The patch is read all the same:
+/// its mistakes are mistakes.
 pub(crate) fn container(
     plan: &Plan<'_>,
     side: Side,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
-) -> String {
-    let key = if side == Side::Init { Key::InitJsonPatch } else { Key::JsonPatch };
+) -> Option<String> {
+    let (key, wanted) = match side {
+        Side::Init => (Key::InitJsonPatch, plan.init),
+        Side::Sidecar => (Key::JsonPatch, plan.sidecar),
+    };
     let patch = match plan.notes.given(key).filter(|text| !text.is_empty()).map(json_patch::parse) {
         None => Vec::new(),
         Some(Ok(patch)) => patch,
@@ -29,15 +33,18 @@ pub(crate) fn container(
             Vec::new()
         }
     };
+    if !wanted {
+        return None;
+    }
     let text = written(plan, side, !patch.is_empty());
     if patch.is_empty() {
-        return text;
+        return Some(text);
     }
     // Our own text is JSON.
-    let Ok(mut doc) = Json::parse(text.as_bytes()) else { return text };
+    let mut doc = Json::parse(text.as_bytes()).ok()?;
     if let Err(e) = json_patch::apply(&mut doc, &patch, Dialect::Lenient) {
         problems.note(key, e);
-        return text;
+        return None;
     }
     let mut unknown = Vec::new();
     match CONTAINER.conform(&doc, "", &mut unknown) {
@@ -48,11 +55,11 @@ pub(crate) fn container(
             for path in unknown {
                 warnings.push(format!("{key}: no container has {path}, ignored"));
             }
-            doc.to_text()
+            Some(doc.to_text())
         }
         Err(clause) => {
             problems.note(key, format_args!("makes no valid container: {clause}"));
-            text
+            None
         }
     }
 }

@@ -85,7 +85,7 @@ pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
 }
 
 /// The text of the object, for the rare annotations that copy out of it.
-pub(crate) type ObjectText<'f, 'a> = &'f dyn Fn() -> Option<&'a str>;
+type ObjectText<'f, 'a> = &'f dyn Fn() -> Option<&'a str>;
 
 fn about_object(
     pod: &Pod<'_>,
@@ -183,14 +183,13 @@ fn inject(
     mut problems: Problems,
     mut warnings: Vec<String>,
 ) -> Outcome {
-    let plan = Plan::make(pod, spec, object, notes, config, &mut problems, &mut warnings);
-    let mut build = |wanted: bool, side: Side| {
-        // A patch is read even when its container is not made: its mistakes are mistakes.
-        let text = container(&plan, side, &mut problems, &mut warnings);
-        wanted.then_some(text)
+    let verbatim = || {
+        let parsed = object().and_then(|text| serde_json::from_str(text).ok());
+        parsed.unwrap_or_default()
     };
-    let init = build(plan.init, Side::Init);
-    let sidecar = build(plan.sidecar, Side::Sidecar);
+    let plan = Plan::make(pod, spec, &verbatim, notes, config, &mut problems, &mut warnings);
+    let init = container(&plan, Side::Init, &mut problems, &mut warnings);
+    let sidecar = container(&plan, Side::Sidecar, &mut problems, &mut warnings);
     if let Some(sentence) = problems.sentence() {
         let message = format!("cannot inject: {sentence}");
         let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);

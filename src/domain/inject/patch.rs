@@ -3,7 +3,7 @@
 use super::annotations::{Key, PREFIX};
 use super::container::{secret_mounts, volume_mount};
 use super::json_text::JsonText;
-use super::plan::Plan;
+use super::plan::{INIT_NAME, Plan};
 use super::review::Container;
 use super::token::OWN_VOLUME;
 
@@ -20,7 +20,9 @@ pub(crate) fn operations(plan: &Plan<'_>, init: Option<&str>, sidecar: Option<&s
         }
         let inits = &plan.spec.init_containers.0;
         if let Some(container) = init {
-            for (i, own) in inits.iter().enumerate() {
+            // One of this name was injected before.
+            let apps = inits.iter().enumerate().filter(|(_, own)| &*own.name != INIT_NAME);
+            for (i, own) in apps {
                 mounts(plan, &format!("/spec/initContainers/{i}/volumeMounts"), own, out);
             }
             let first = plan.notes.flag(Key::InitFirst);

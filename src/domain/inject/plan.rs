@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
-use super::decide::ObjectText;
 use super::review::{Pod, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
@@ -76,11 +75,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Decides everything; mistakes and doubts are noted. `object` gives the pod's own text.
-    pub(crate) fn make<'o: 'a>(
+    /// Decides everything; mistakes and doubts are noted. `verbatim` gives the pod again, word for word.
+    pub(crate) fn make(
         pod: &'a Pod<'a>,
         spec: &'a Spec<'a>,
-        object: ObjectText<'_, 'o>,
+        verbatim: &dyn Fn() -> Verbatim<'a>,
         notes: Notes<'a>,
         config: &'a InjectConfig,
         problems: &mut Problems,
@@ -90,11 +89,7 @@ impl<'a> Plan<'a> {
         let secrets = secrets::collect(&notes, problems, warnings);
         let aws = &*notes.text(Key::AuthType) == "aws";
         let copied = notes.given(Key::CopyMounts).filter(|name| !name.is_empty());
-        let verbatim: Verbatim<'a> = if aws || copied.is_some() {
-            object().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-        } else {
-            Verbatim::default()
-        };
+        let verbatim = if aws || copied.is_some() { verbatim() } else { Verbatim::default() };
         let init = notes.flag(Key::PrePopulate);
         let sidecar = !notes.flag(Key::PrePopulateOnly);
         if !init && !sidecar {

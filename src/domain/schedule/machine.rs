@@ -155,7 +155,7 @@ impl Machine {
                     self.share_lookup_failure(&want, verdict, now, out);
                 }
             }
-            Event::Rendered(pass) => self.rendered(pass, now, out),
+            Event::Rendered(pass) => self.rendered(&pass, now, out),
             Event::Restored { grant, mounts, had } => self.restored(grant, mounts, had, now, out),
             Event::Revoked => self.end(Ending::Done, out),
             Event::SinksWritten { is_done } => self.sinks_written(is_done, now, out),
@@ -497,7 +497,7 @@ impl Machine {
         }
     }
 
-    fn rendered(&mut self, pass: Pass, now: Mono, out: &mut Out) {
+    fn rendered(&mut self, pass: &Pass, now: Mono, out: &mut Out) {
         self.files.is_stale = false;
         self.files.is_complete = pass.is_complete;
         self.files.has_failed = pass.has_failed;

@@ -88,7 +88,6 @@ impl World {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm per action")]
     fn answer(&mut self, action: &Action) -> Option<Event> {
         let generation = self.machine.generation();
         let fails = |path: &str| (self.fails)(path, self.now, generation);

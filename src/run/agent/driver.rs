@@ -15,6 +15,7 @@ use super::asking::{Ask, Context, Failure, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
+use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
 use crate::adapter::files;
 use crate::adapter::signals::Signal;
@@ -30,8 +31,11 @@ use crate::domain::vault::{Auth, Verdict};
 use crate::run::limits::FILE_BYTES_MAX;
 use crate::telemetry::log::Log;
 
-/// When nobody will use a connection for this long, it is closed.
-const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(5);
+/// Before a wait longer than this, connections are closed and memory is given back.
+const REST_MIN: Duration = Duration::from_secs(5);
+
+/// How long a question may wait for a worker before there is one more.
+const BACKLOG_MAX: Duration = Duration::from_millis(25);
 
 /// A token as Vault gave it, and when.
 struct Held {
@@ -51,8 +55,8 @@ pub(super) struct Driver {
     snapshot: Snapshot,
     /// What templates asked for when they were last rendered, as they spell it.
     wanted: BTreeSet<Want>,
-    /// When each reading was fetched or its lease renewed.
-    times: BTreeMap<Want, Wall>,
+    /// When each reading was fetched or its lease renewed, and with which token.
+    times: BTreeMap<Want, (Wall, Generation)>,
     fingerprints: BTreeMap<Want, Fingerprint>,
     /// Why a secret could not be had when it was last tried.
     failures: BTreeMap<Want, String>,
@@ -62,6 +66,7 @@ pub(super) struct Driver {
     workers: Workers,
     /// Questions without an answer yet.
     open_questions: usize,
+    is_at_rest: bool,
     tokens: BTreeMap<Generation, Held>,
     sinks: Vec<Sink>,
     state_file: Option<StateFile>,
@@ -96,6 +101,7 @@ impl Driver {
             context,
             workers,
             open_questions: 0,
+            is_at_rest: false,
             tokens: BTreeMap::new(),
             sinks: Vec::new(),
             state_file: None,
@@ -133,7 +139,10 @@ impl Driver {
             } else if self.files.is_dirty() {
                 self.render();
             } else {
-                self.save_state();
+                // An answer that is under way is about to change it again.
+                if self.open_questions == 0 {
+                    self.save_state();
+                }
                 self.wait(inbox);
             }
         }
@@ -141,9 +150,13 @@ impl Driver {
 
     fn wait(&mut self, inbox: &Receiver<Message>) {
         let now = self.clock.now();
-        let wait = self.machine.wakes_at(now).map(|at| at.since(now));
-        if self.open_questions == 0 && wait.is_none_or(|wait| wait > CONNECTION_IDLE_MAX) {
-            self.context.client.close_idle();
+        let mut wait = self.machine.wakes_at(now).map(|at| at.since(now));
+        if self.open_questions == 0 && wait.is_none_or(|wait| wait > REST_MIN) {
+            self.rest();
+        }
+        let has_backlog = self.workers.has_backlog();
+        if has_backlog {
+            wait = Some(wait.map_or(BACKLOG_MAX, |wait| wait.min(BACKLOG_MAX)));
         }
         let message = match wait {
             Some(wait) => inbox.recv_timeout(wait),
@@ -151,9 +164,22 @@ impl Driver {
         };
         match message {
             Ok(message) => self.receive(message),
-            Err(RecvTimeoutError::Timeout) => self.events.push_back(Event::Woke),
+            Err(RecvTimeoutError::Timeout) => {
+                if has_backlog {
+                    self.workers.reinforce();
+                }
+                self.events.push_back(Event::Woke);
+            }
             // Nobody is left to tell us anything, not even a signal.
             Err(RecvTimeoutError::Disconnected) => self.events.push_back(Event::Stop),
+        }
+    }
+
+    /// Before a long wait, gives back what it does not need. Once after each activity.
+    fn rest(&mut self) {
+        if !std::mem::replace(&mut self.is_at_rest, true) {
+            self.context.client.close_idle();
+            allocator::trim();
         }
     }
 
@@ -224,6 +250,7 @@ impl Driver {
 
     fn ask(&mut self, ask: Ask) {
         self.open_questions += 1;
+        self.is_at_rest = false;
         self.workers.ask(self.question(ask, self.machine.generation()));
     }
 
@@ -244,7 +271,7 @@ impl Driver {
         match content {
             Ok((print, found)) => {
                 self.fingerprints.insert(want.clone(), print);
-                self.found(want, ticket, self.machine.generation(), found, Facts::STEADY);
+                self.found(want, ticket, self.machine.generation(), &found, Facts::STEADY);
             }
             Err(error) => {
                 let failure = Failure { error, verdict: Verdict::Refused, is_explained: false };
@@ -367,7 +394,7 @@ impl Driver {
             // What was about to be rotated is fetched anew.
             let Ok(facts) = facts else { continue };
             readings.push((want.clone(), facts, handover::age(at, wall)));
-            self.times.insert(want.clone(), at);
+            self.times.insert(want.clone(), (at, 1));
             self.snapshot.found.insert(want, found);
         }
         self.log.info(
@@ -383,13 +410,16 @@ impl Driver {
         if !std::mem::take(&mut self.is_state_stale) {
             return;
         }
-        let (Some(state_file), Some(held)) =
-            (&mut self.state_file, self.tokens.get(&self.machine.generation()))
+        let current = self.machine.generation();
+        let (Some(state_file), Some(held)) = (&mut self.state_file, self.tokens.get(&current))
         else {
             return;
         };
         let had = self.snapshot.found.iter().filter_map(|(want, found)| {
-            Some((want.clone(), found.clone(), *self.times.get(want)?))
+            let (at, generation) = *self.times.get(want)?;
+            // A lease of the token before ends with that one.
+            let is_kept = generation == current || !is_leased(found);
+            is_kept.then(|| (want.clone(), found.clone(), at))
         });
         state_file.save(&Handover {
             config: state_file.config.clone(),
@@ -403,4 +433,8 @@ impl Driver {
 
 fn grant_of(auth: &Auth, age: Duration) -> Grant {
     Grant { ttl: Duration::from_secs(auth.lease_duration), age, is_renewable: auth.renewable }
+}
+
+fn is_leased(found: &Found) -> bool {
+    matches!(found, Found::Reading(r) if !r.lease_id.is_empty() || r.auth.is_some())
 }

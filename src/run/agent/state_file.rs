@@ -7,9 +7,9 @@ use ring::digest;
 use crate::adapter::files;
 use crate::base::report::OneLine;
 use crate::base::time::Wall;
-use crate::domain::agent_config::AgentConfig;
+use crate::domain::agent_config::{AgentConfig, AuthKind};
 use crate::domain::handover::Handover;
-use crate::run::limits::STATE_BYTES_MAX;
+use crate::run::limits::{FILE_BYTES_MAX, STATE_BYTES_MAX};
 use crate::telemetry::log::Log;
 
 /// Where the state is kept, and for whom.
@@ -73,13 +73,20 @@ impl StateFile {
 }
 
 /// A hash of everything that decides whose token it is and where it is good: the method with its role,
-/// the server and the namespace. Templates are no part of it, as each reading is kept under what it is.
+/// the server and the namespace; of `token_file` the token itself, so that a new one is noticed. Templates
+/// are no part of it, as each reading is kept under what it is.
 fn identity(config: &AgentConfig) -> String {
     let method = &config.method;
     let what = format!(
         "{:?} {:?} {:?} {:?}",
         method.kind, method.mount_path, method.namespace, config.vault.address
     );
-    let hash = digest::digest(&digest::SHA256, what.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(what.as_bytes());
+    if let AuthKind::TokenFile { token_file_path } = &method.kind
+        && let Ok(token) = files::read_bounded(Path::new(token_file_path), FILE_BYTES_MAX)
+    {
+        hash.update(&zeroize::Zeroizing::new(token));
+    }
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

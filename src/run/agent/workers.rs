@@ -11,8 +11,12 @@ use super::Message;
 use super::asking::{Answer, Context, Failure, Question};
 use crate::domain::vault::Verdict;
 
-/// Enough to hide the latency of a start; a sidecar at rest has none.
-const WORKERS_MAX: usize = 4;
+/// Started at once: a further connection takes as long to set up as it takes to read three secrets, so
+/// more of them would only burden Vault.
+const WORKERS_AT_ONCE: usize = 2;
+
+/// Started when questions wait behind slow ones: a database that hangs shall not hold up other secrets.
+const WORKERS_MAX: usize = 8;
 
 /// How long a worker waits for more work.
 const IDLE_MAX: Duration = Duration::from_secs(1);
@@ -51,22 +55,39 @@ impl Workers {
         work.questions.push_back(question);
         if work.idle >= work.questions.len() {
             self.shared.added.notify_one();
-        } else if work.workers < WORKERS_MAX {
-            let shared = Arc::clone(&self.shared);
-            let started = thread::Builder::new()
-                .name("vault".to_owned())
-                .stack_size(STACK_BYTES)
-                .spawn(move || shared.work_off());
-            match started {
-                Ok(_detached) => work.workers += 1,
-                Err(error) if work.workers == 0 => {
-                    let reason = format!("no thread to ask Vault with: {error}");
-                    if let Some(question) = work.questions.pop_back() {
-                        self.shared.report(question, &reason);
-                    }
+        } else if work.workers < WORKERS_AT_ONCE {
+            self.start(&mut work);
+        }
+    }
+
+    /// Whether questions wait for a worker.
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.shared.work().questions.is_empty()
+    }
+
+    /// Starts one more worker for questions that waited too long.
+    pub(super) fn reinforce(&self) {
+        let mut work = self.shared.work();
+        if !work.questions.is_empty() && work.workers < WORKERS_MAX {
+            self.start(&mut work);
+        }
+    }
+
+    fn start(&self, work: &mut Work) {
+        let shared = Arc::clone(&self.shared);
+        let started = thread::Builder::new()
+            .name("vault".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || shared.work_off());
+        match started {
+            Ok(_detached) => work.workers += 1,
+            Err(error) if work.workers == 0 => {
+                let reason = format!("no thread to ask Vault with: {error}");
+                while let Some(question) = work.questions.pop_front() {
+                    self.shared.report(question, &reason);
                 }
-                Err(_others_will_do_it) => {}
             }
+            Err(_the_others_will_do_it) => {}
         }
     }
 

@@ -18,7 +18,7 @@ impl Driver {
             Ask::Commands(_) => self.commands_ended(outcome),
             Ask::EndToken { is_last } => self.token_ended(is_last, outcome),
             Ask::Fetch { want, ticket, .. } => match outcome {
-                Ok(Got::Found(found)) => self.fetched(want, ticket, generation, found),
+                Ok(Got::Found(found)) => self.fetched(want, ticket, generation, &found),
                 Ok(_) => {}
                 Err(failure) => self.not_found(want, ticket, generation, failure),
             },
@@ -54,10 +54,10 @@ impl Driver {
         want: Want,
         ticket: Ticket,
         generation: Generation,
-        found: Found,
+        found: &Found,
     ) {
         let wall = self.clock.wall();
-        let facts = match &found {
+        let facts = match found {
             Found::Reading(reading) => Facts::of(reading, wall),
             Found::Absent => Ok(Facts::UNLEASED),
             Found::File(_) | Found::List(_) => Ok(Facts::STEADY),
@@ -68,7 +68,7 @@ impl Driver {
             let failure = Failure { error, verdict, is_explained: false };
             return self.not_found(want, ticket, generation, failure);
         };
-        self.times.insert(want.clone(), wall);
+        self.times.insert(want.clone(), (wall, generation));
         self.log.debug("(view) received", &[("dependency", &want)]);
         self.found(want, ticket, generation, found, facts);
     }
@@ -78,17 +78,17 @@ impl Driver {
         want: Want,
         ticket: Ticket,
         generation: Generation,
-        found: Found,
+        found: &Found,
         facts: Facts,
     ) {
         self.failures.remove(&want);
         // A write that gives nothing back keeps what the one before gave.
         let before = self.snapshot.found.get(&want);
-        let is_kept = matches!((&found, before), (Found::Absent, Some(_)));
-        let is_changed = !is_kept && !before.is_some_and(|before| is_same(before, &found));
+        let is_kept = matches!((found, before), (Found::Absent, Some(_)));
+        let is_changed = !is_kept && !before.is_some_and(|before| is_same(before, found));
         self.is_state_stale |= is_changed;
         if !is_kept {
-            self.put(&want, &found, is_changed);
+            self.put(&want, found, is_changed);
         }
         self.events.push_back(Event::Fetched { want, ticket, generation, facts, is_changed });
     }
@@ -186,7 +186,7 @@ impl Driver {
                     reading.lease_duration = granted.as_secs();
                     reading.renewable = is_renewable;
                     self.put(&want, &Found::Reading(Arc::new(reading)), false);
-                    self.times.insert(want.clone(), self.clock.wall());
+                    self.times.insert(want.clone(), (self.clock.wall(), generation));
                     self.is_state_stale = true;
                 }
                 self.log.debug("renewed lease", &[("dependency", &want)]);

@@ -146,3 +146,37 @@ fn prints_as_kubectl_does() {
         "kind: Pod\nnote: |\n  a\n  b\nspec:\n  containers:\n  - args:\n    - 'x: y'\n    - \"true\"\n    - -c\n    name: a\n  - name: b\n  m: {}\n  v: []\n"
     );
 }
+
+#[test]
+fn broken_texts_never_panic_and_good_ones_read_back() {
+    let seed = "a: &x [1, \"two\", 'it''s', {b: ~}]\n? k\n: |-\n  text\n   more\n\n<<: {z: 1}\nl:\n- *x\n- >\n  folded\n  line\n---\n!!str 5\n...\n# end\n";
+    let alphabet = b"&*!|>'\"%@`{}[],:#-?<\n \t~0x.a\\\xc3\xa9";
+    let mut random: u64 = 0x2545_F491_4F6C_DD1D;
+    let mut below = |bound: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % u64::try_from(bound).unwrap()).unwrap()
+    };
+    let mut good = 0;
+    for _ in 0..4000 {
+        let mut bytes = seed.as_bytes().to_vec();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len());
+            match below(3) {
+                0 => bytes[at] = alphabet[below(alphabet.len())],
+                1 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, alphabet[below(alphabet.len())]),
+            }
+        }
+        let Ok(documents) = parse(&String::from_utf8_lossy(&bytes)) else { continue };
+        good += 1;
+        for document in documents {
+            let mut out = String::new();
+            write(&document, &mut out);
+            let back = parse(&out).unwrap_or_else(|e| panic!("{e}\n{out}"));
+            assert_eq!(back.first().map(Json::to_text), Some(document.to_text()), "{out}");
+        }
+    }
+    assert!(good > 100, "{good}");
+}

@@ -13,13 +13,13 @@ const ALIASED_MAX: usize = 100_000;
 
 /// Why a text is not YAML that we read, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct YamlError {
+pub struct YamlError {
     /// In characters, from 1.
-    pub(crate) column: usize,
+    pub column: usize,
     /// From 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// One clause.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 impl fmt::Display for YamlError {
@@ -35,7 +35,7 @@ fn wrong(mark: Marker, reason: impl Into<String>) -> YamlError {
 }
 
 /// All documents of a text; empty ones are left out.
-pub(crate) fn parse(text: &str) -> Result<Vec<Json>, YamlError> {
+pub fn parse(text: &str) -> Result<Vec<Json>, YamlError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|e| wrong(*e.marker(), e.info()))?;
@@ -311,10 +311,12 @@ fn float(sign: &str, unsigned: &str) -> Option<Box<str>> {
 }
 
 /// Writes one document as `kubectl` prints it: keys sorted, two spaces, lists not indented.
-pub(crate) fn write(value: &Json, out: &mut String) {
+pub fn write(value: &Json, out: &mut String) {
     match value {
         Json::Array(items) if !items.is_empty() => list(items, 0, out),
-        Json::Object(members) if !members.is_empty() => map(members, 0, false, out),
+        Json::Object(members) if !members.is_empty() => {
+            members.iter().for_each(|(key, value)| member(key, value, 0, out));
+        }
         other => {
             leaf(other, 0, out);
             out.push('\n');
@@ -322,36 +324,48 @@ pub(crate) fn write(value: &Json, out: &mut String) {
     }
 }
 
+/// Writes the lines of one key of a document.
+pub fn write_member(key: &str, value: &Json, out: &mut String) {
+    member(key, value, 0, out);
+}
+
+/// Writes a value into a line, without its end: lists and maps as JSON, which is YAML too.
+pub fn write_inline(value: &Json, out: &mut String) {
+    match value {
+        Json::String(string) if string.contains('\n') => double_quoted(string, out),
+        Json::String(string) => text(string, 0, out),
+        other => out.push_str(&other.to_text()),
+    }
+}
+
 fn pad(indent: usize, out: &mut String) {
     out.extend(std::iter::repeat_n(' ', indent));
 }
 
-/// `first_inline`: the first line stands behind a dash already.
-fn map(members: &BTreeMap<String, Json>, indent: usize, first_inline: bool, out: &mut String) {
-    for (i, (key, value)) in members.iter().enumerate() {
-        if i > 0 || !first_inline {
-            pad(indent, out);
+/// A key with its value; the indentation before the key is there already.
+fn member(key: &str, value: &Json, indent: usize, out: &mut String) {
+    if key.contains('\n') {
+        double_quoted(key, out);
+    } else {
+        text(key, indent, out);
+    }
+    out.push(':');
+    match value {
+        Json::Array(items) if !items.is_empty() => {
+            out.push('\n');
+            list(items, indent, out);
         }
-        if key.contains('\n') {
-            double_quoted(key, out);
-        } else {
-            text(key, indent, out);
+        Json::Object(members) if !members.is_empty() => {
+            out.push('\n');
+            for (key, value) in members {
+                pad(indent + 2, out);
+                member(key, value, indent + 2, out);
+            }
         }
-        out.push(':');
-        match value {
-            Json::Array(items) if !items.is_empty() => {
-                out.push('\n');
-                list(items, indent, out);
-            }
-            Json::Object(members) if !members.is_empty() => {
-                out.push('\n');
-                map(members, indent + 2, false, out);
-            }
-            other => {
-                out.push(' ');
-                leaf(other, indent + 2, out);
-                out.push('\n');
-            }
+        other => {
+            out.push(' ');
+            leaf(other, indent + 2, out);
+            out.push('\n');
         }
     }
 }
@@ -365,8 +379,14 @@ fn list(items: &[Json], indent: usize, out: &mut String) {
                 list(inner, indent + 2, out);
             }
             Json::Object(members) if !members.is_empty() => {
-                out.push_str("- ");
-                map(members, indent + 2, true, out);
+                for (i, (key, value)) in members.iter().enumerate() {
+                    if i == 0 {
+                        out.push_str("- ")
+                    } else {
+                        pad(indent + 2, out)
+                    }
+                    member(key, value, indent + 2, out);
+                }
             }
             other => {
                 out.push_str("- ");
