@@ -158,7 +158,7 @@ impl Driver {
         let now = self.clock.now();
         let mut wait = self.machine.wakes_at(now).map(|at| at.since(now));
         if self.open_questions == 0 {
-            self.idle_waits += 1;
+            self.idle_waits = self.idle_waits.saturating_add(1);
             if wait.is_none_or(|wait| wait > REST_MIN) || self.idle_waits >= IDLE_WAITS {
                 self.rest();
             }
