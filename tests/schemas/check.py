@@ -177,7 +177,7 @@ def main():
     args = args.parse_args()
     pods, manifests = check_pods(args), check_manifests()
     print(f"Kubernetes {VERSION}: {pods[0]} pods and {manifests[0]} manifests are right")
-    print(f"{pods[0] + manifests[0]} passed, {pods[1] + manifests[1]} failed")
+    print(f"schemas: {pods[0] + manifests[0]} passed, {pods[1] + manifests[1]} failed")
     sys.exit(1 if pods[1] + manifests[1] else 0)
 
 

@@ -14,6 +14,7 @@ pub(crate) mod process;
 pub(crate) mod token_review;
 pub(crate) mod webhook;
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,9 @@ pub(crate) fn program(
         return Some(found);
     }
     assert!(std::env::var_os("CI").is_none(), "{name} is not installed: start with tests/run");
-    eprintln!("SKIPPED: {name} is not installed, so this test says nothing; start with tests/run");
+    // Past the test runner, which keeps what a passing test prints to itself.
+    let line = format!("SKIPPED, nothing tested: {name} is not installed; start with tests/run\n");
+    let _unwritten = std::io::stderr().write_all(line.as_bytes());
     None
 }
 
