@@ -599,6 +599,7 @@ fn a_revoked_token_costs_one_login_and_one_new_lease() {
     assert!(wait_until(LONG, || pod.secret("user") != first), "{}", sidecar.err());
     assert!(wait_until(LONG, || vault.count("secret/data/db") >= 5));
     assert_eq!((vault.logins(), vault.count("database/creds/app")), (2, 2));
+    assert!(sidecar.err().contains("invalid token found"), "{}", sidecar.err());
 }
 
 #[test]
