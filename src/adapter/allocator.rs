@@ -1,4 +1,8 @@
-//! The C library's allocator: one arena, and memory given back when there is nothing to do.
+//! Memory: one arena for the allocator, and what is not in use given back when there is nothing to do.
+
+use std::path::Path;
+
+use super::files;
 
 /// Limits the allocator to one arena. To be called before any thread is started: each further arena
 /// keeps some 30 KiB resident of a thread that hardly allocates, and no mode of ours is bound by the
@@ -26,6 +30,39 @@ pub(crate) fn prepare() {}
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn trim() {}
 
+/// Takes this program's code out of memory as far as the process counts it; what runs next comes back
+/// from the page cache, a few microseconds per 64 KiB. The kernel maps nearly all of the code in the course
+/// of a start, and a process at rest needs little of it.
+#[expect(unsafe_code, reason = "the kernel's own call; no Rust crate has it without")]
+pub(crate) fn unmap_code() {
+    for (start, length) in code_ranges().unwrap_or_default() {
+        let start = std::ptr::with_exposed_provenance_mut(start);
+        // SAFETY: the range is a private mapping of our executable that is not writable, so each of its
+        // pages is the file's; one that is dropped is read from the file when it is needed.
+        let _it_stays_then = unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Where the executable's code is mapped, as addresses and lengths. Code alone: what is read-only may have
+/// been relocated at the start, and would be lost.
+fn code_ranges() -> Option<Vec<(usize, usize)>> {
+    let executable = std::fs::read_link("/proc/self/exe").ok()?;
+    let maps = files::read_bounded(Path::new("/proc/self/maps"), MAPS_BYTES_MAX).ok()?;
+    let maps = String::from_utf8(maps).ok()?;
+    let of_line = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let is_code = words.next()? == "r-xp" && Path::new(words.nth(3)?) == executable;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        is_code.then_some((start, end.checked_sub(start)?))
+    };
+    Some(maps.lines().filter_map(of_line).collect())
+}
+
+/// Bytes of the list of mappings; ours has some thirty lines.
+const MAPS_BYTES_MAX: usize = 1024 * 1024;
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -45,6 +82,16 @@ mod tests {
         drop(top);
         if cfg!(target_env = "gnu") {
             assert!(after + 4000 < before, "{before} pages before, {after} after");
+        }
+    }
+
+    #[test]
+    fn code_that_was_unmapped_runs_on() {
+        let ranges = super::code_ranges().unwrap();
+        assert!(!ranges.is_empty());
+        for _ in 0..3 {
+            super::unmap_code();
+            assert_eq!(super::code_ranges().unwrap(), ranges);
         }
     }
 }

@@ -161,7 +161,8 @@ impl<'a> Plan<'a> {
             return;
         }
         let method = self.notes.text(Key::AuthType);
-        if self.notes.text(Key::Configmap).is_empty() && !NATIVE_METHODS.contains(&&*method) {
+        let generated = self.notes.text(Key::Configmap).is_empty();
+        if generated && !NATIVE_METHODS.contains(&&*method) {
             warnings.push(format!(
                 "{}: the native agent knows {}, not {}; set {} to \"vault\" and name an image of Vault",
                 Key::AuthType,
@@ -169,6 +170,11 @@ impl<'a> Plan<'a> {
                 Shown(&method),
                 Key::AgentFlavor
             ));
+        }
+        // Vault may have a default role for this method, but the native agent asks for one.
+        if generated && &*method == "jwt" && lacks_role(&self.notes) {
+            warnings
+                .push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
         }
         for file in &self.secrets.files {
             if file.command.trim().contains(char::is_whitespace) {
@@ -194,11 +200,14 @@ fn needed(notes: &Notes<'_>, problems: &mut Problems) {
     absent(Key::AuthType, "name a login method such as kubernetes");
     absent(Key::AuthPath, "name the login method's mount such as auth/kubernetes");
     absent(Key::Service, "give Vault's address here or to the webhook (AGENT_INJECT_VAULT_ADDR)");
-    let role = notes.text(Key::Role).is_empty()
-        && notes.named(Key::AuthConfig, "role").is_none_or(str::is_empty);
-    if role && &*notes.text(Key::AuthType) == "kubernetes" {
+    if lacks_role(notes) && &*notes.text(Key::AuthType) == "kubernetes" {
         problems.note(Key::Role, "is missing: name the role to log in with");
     }
+}
+
+fn lacks_role(notes: &Notes<'_>) -> bool {
+    notes.text(Key::Role).is_empty()
+        && notes.named(Key::AuthConfig, "role").is_none_or(str::is_empty)
 }
 
 fn share(spec: &Spec<'_>, notes: &Notes<'_>, problems: &mut Problems) -> Option<bool> {

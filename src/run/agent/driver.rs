@@ -34,6 +34,9 @@ use crate::telemetry::log::Log;
 /// Before a wait longer than this, connections are closed and memory is given back.
 const REST_MIN: Duration = Duration::from_secs(5);
 
+/// So many short waits without a question, as for files that are looked at, count as a long one.
+const IDLE_WAITS: u32 = 4;
+
 /// How long a question may wait for a worker before there is one more.
 const BACKLOG_MAX: Duration = Duration::from_millis(25);
 
@@ -66,6 +69,8 @@ pub(super) struct Driver {
     workers: Workers,
     /// Questions without an answer yet.
     open_questions: usize,
+    /// Waits since the last question.
+    idle_waits: u32,
     is_at_rest: bool,
     tokens: BTreeMap<Generation, Held>,
     sinks: Vec<Sink>,
@@ -101,6 +106,7 @@ impl Driver {
             context,
             workers,
             open_questions: 0,
+            idle_waits: 0,
             is_at_rest: false,
             tokens: BTreeMap::new(),
             sinks: Vec::new(),
@@ -151,8 +157,11 @@ impl Driver {
     fn wait(&mut self, inbox: &Receiver<Message>) {
         let now = self.clock.now();
         let mut wait = self.machine.wakes_at(now).map(|at| at.since(now));
-        if self.open_questions == 0 && wait.is_none_or(|wait| wait > REST_MIN) {
-            self.rest();
+        if self.open_questions == 0 {
+            self.idle_waits = self.idle_waits.saturating_add(1);
+            if wait.is_none_or(|wait| wait > REST_MIN) || self.idle_waits >= IDLE_WAITS {
+                self.rest();
+            }
         }
         let has_backlog = self.workers.has_backlog();
         if has_backlog {
@@ -180,6 +189,7 @@ impl Driver {
         if !std::mem::replace(&mut self.is_at_rest, true) {
             self.context.client.close_idle();
             allocator::trim();
+            allocator::unmap_code();
         }
     }
 
@@ -250,6 +260,7 @@ impl Driver {
 
     fn ask(&mut self, ask: Ask) {
         self.open_questions += 1;
+        self.idle_waits = 0;
         self.is_at_rest = false;
         self.workers.ask(self.question(ask, self.machine.generation()));
     }
