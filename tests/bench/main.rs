@@ -19,6 +19,8 @@ mod agents;
 mod proc;
 mod webhook;
 
+use std::process::ExitCode;
+
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
@@ -64,9 +66,10 @@ impl Row {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let effort = if words.iter().any(|word| word == "--short") { SHORT } else { FULL };
+    let is_short = words.iter().any(|word| word == "--short");
+    let effort = if is_short { SHORT } else { FULL };
     let parts: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
     let wants = |part: &str| parts.is_empty() || parts.iter().any(|word| *word == part);
 
@@ -84,6 +87,8 @@ fn main() {
         rows.extend(webhook::measure(effort));
     }
 
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load averages of this machine, this run included: {}", load.trim());
     println!("{:<52} {:>12} {:>12}  {:<32} {:>8}", "", "ours", "budget", "peer", "factor");
     for row in &rows {
         let number = |value: f64| format!("{value:.*}", if value < 10.0 { 2 } else { 0 });
@@ -95,7 +100,6 @@ fn main() {
         let what = format!("{} [{}]", row.what, row.unit);
         println!("{what:<52} {:>12} {budget:>12}  {peer:<32} {factor:>8}", number(row.ours));
     }
-    let is_short = words.iter().any(|word| word == "--short");
     let over = |strict: bool| {
         let is_over = move |row: &&Row| {
             let limit = if strict { 1.0 } else { row.far_off() };
@@ -104,6 +108,5 @@ fn main() {
         rows.iter().filter(is_over).map(|row| row.what).collect::<Vec<_>>()
     };
     println!("over budget: {:?}", over(true));
-    let failed = over(!is_short);
-    assert!(failed.is_empty(), "over budget: {failed:?}");
+    if over(!is_short).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
