@@ -2,8 +2,80 @@
 
 use std::process::ExitCode;
 
-use crate::domain::agent_config::Environment;
+use argh::FromArgs;
 
-pub(crate) fn main(_words: &[String], _env: &Environment) -> ExitCode {
-    ExitCode::from(super::EXIT_USAGE)
+use crate::domain::agent_config::Environment;
+use crate::run::render::{Failure, Options, run};
+
+/// Render a template and print what it makes.
+///
+/// With --data nothing is fetched: the file holds all the secrets, names and variables that there are.
+/// A template that fails prints nothing but one line FILE:line:column: message, and the exit code is 1.
+#[derive(FromArgs)]
+struct Words {
+    /// JSON file: {{"secrets": {{PATH: response}}, "lists": {{PATH: [name]}}, "env": {{NAME: value}}, "now": seconds}}
+    #[argh(option)]
+    data: Option<String>,
+    /// fail when a template reads a key that is not there (error_on_missing_key)
+    #[argh(switch)]
+    error_on_missing_key: bool,
+    /// what opens an action, {{{{ by default
+    #[argh(option, default = "String::new()")]
+    left_delimiter: String,
+    /// what closes an action, }}}} by default
+    #[argh(option, default = "String::new()")]
+    right_delimiter: String,
+    /// template file, - for standard input
+    #[argh(positional)]
+    template: String,
+}
+
+pub(crate) fn main(words: &[String], _env: &Environment) -> ExitCode {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    protect_standard_input(&mut words);
+    let words = match Words::from_args(&["vault-injector", "render"], &words) {
+        Ok(words) => words,
+        Err(early) => {
+            let help = early.status.is_ok();
+            if help {
+                super::say(&early.output)
+            } else {
+                super::complain(&early.output)
+            }
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) };
+        }
+    };
+    let options = Options {
+        data: words.data,
+        error_on_missing_key: words.error_on_missing_key,
+        left_delimiter: words.left_delimiter,
+        right_delimiter: words.right_delimiter,
+        template: words.template,
+    };
+    match run(&options) {
+        Ok(text) => {
+            super::say(text.expose());
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Template(line)) => {
+            super::complain(&format!("{line}\n"));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(line)) => {
+            super::complain(&format!("{line}\n"));
+            ExitCode::from(super::EXIT_USAGE)
+        }
+    }
+}
+
+/// `argh` takes a lone `-` for an option, unless it stands after `--`.
+fn protect_standard_input(words: &mut Vec<&str>) {
+    let takes_value = |word: &str| word.starts_with("--") && word != "--error-on-missing-key";
+    let stands_alone =
+        |i: usize| words.get(i.wrapping_sub(1)).is_none_or(|word| !takes_value(word));
+    let found = (0..words.len()).find(|i| words.get(*i) == Some(&"-") && stands_alone(*i));
+    if let Some(at) = found {
+        let word = words.remove(at);
+        words.extend(["--", word]);
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod config_files;
 pub(crate) mod inject;
 pub(crate) mod limits;
+pub(crate) mod render;
 pub(crate) mod webhook;
 
 /// Settles what concerns the whole process. To be called first, in every mode.

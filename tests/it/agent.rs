@@ -382,10 +382,12 @@ fn near_max_ttl_new_credentials_come_before_the_old_ones_end() {
     assert!(wait_until(LONG, || pod.secret("user") != first));
     // The first token and its lease still live, so there is no moment without a good credential.
     assert_eq!(vault.live_leases().len(), 2, "{}", sidecar.err());
-    assert_eq!(pod.folder.read("home/.vault-token"), {
+    // The sink is written at once, the state once the new readings are in.
+    let is_handed_over = || {
         let state: Value = serde_json::from_str(&pod.folder.read("home/state")).unwrap();
-        state["token"]["client_token"].as_str().unwrap().to_owned()
-    });
+        state["token"]["client_token"] == pod.folder.read("home/.vault-token").as_str()
+    };
+    assert!(wait_until(LONG, is_handed_over), "{}", sidecar.err());
 }
 
 #[test]
@@ -599,6 +601,7 @@ fn a_revoked_token_costs_one_login_and_one_new_lease() {
     assert!(wait_until(LONG, || pod.secret("user") != first), "{}", sidecar.err());
     assert!(wait_until(LONG, || vault.count("secret/data/db") >= 5));
     assert_eq!((vault.logins(), vault.count("database/creds/app")), (2, 2));
+    assert!(sidecar.err().contains("invalid token found"), "{}", sidecar.err());
 }
 
 #[test]

@@ -286,12 +286,15 @@ fn a_missing_capability_is_named() {
 /// One configuration, two programs.
 struct Case {
     name: &'static str,
+    /// How ours ends: 1 where a restart may help, 2 where it cannot. `bao agent` knows 1 only.
+    code: i32,
     change: fn(&mut Pod<'_>),
 }
 
 const CASES: &[Case] = &[
     Case {
         name: "one file",
+        code: 0,
         change: |pod| {
             pod.template(
                 "a",
@@ -301,6 +304,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "the injector's default template",
+        code: 0,
         change: |pod| {
             pod.template(
                 "a",
@@ -310,6 +314,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "the whole secret as JSON",
+        code: 0,
         change: |pod| {
             pod.template(
                 "a",
@@ -317,9 +322,10 @@ const CASES: &[Case] = &[
             );
         },
     },
-    Case { name: "no template at all", change: |_| {} },
+    Case { name: "no template at all", code: 0, change: |_| {} },
     Case {
         name: "nested folders and permissions",
+        code: 0,
         change: |pod| {
             let template = pod.template("deep/er/a", "constant");
             template["perms"] = json!("0600");
@@ -327,6 +333,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "other delimiters",
+        code: 0,
         change: |pod| {
             let template = pod
                 .template("a", r#"{{ [[ with secret "secret/app" ]][[ .Data.data.n ]][[ end ]]"#);
@@ -336,24 +343,28 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a template that does not parse",
+        code: 2,
         change: |pod| {
             pod.template("a", "{{ with secret }");
         },
     },
     Case {
         name: "a function that does not exist",
+        code: 2,
         change: |pod| {
             pod.template("a", "{{ nonsense 1 }}");
         },
     },
     Case {
         name: "a template that fails while running",
+        code: 1,
         change: |pod| {
             pod.template("a", "{{ \"x\" | parseInt }}");
         },
     },
     Case {
         name: "a missing key that may not miss",
+        code: 1,
         change: |pod| {
             let contents = r#"{{ with secret "secret/app" }}{{ .Data.data.absent }}{{ end }}"#;
             pod.template("a", contents)["error_on_missing_key"] = json!(true);
@@ -361,12 +372,14 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a missing key that may miss",
+        code: 0,
         change: |pod| {
             pod.template("a", r#"{{ with secret "secret/app" }}{{ .Data.data.absent }}{{ end }}"#);
         },
     },
     Case {
         name: "a secret that is not there",
+        code: 1,
         change: |pod| {
             pod.config["vault"]["retry"] = json!({"num_retries": 1});
             pod.template("a", r#"{{ with secret "secret/absent" }}{{ .Data.data.x }}{{ end }}"#);
@@ -374,12 +387,14 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "both contents and source",
+        code: 2,
         change: |pod| {
             pod.template("a", "x")["source"] = json!("/dev/null");
         },
     },
     Case {
         name: "a source that is not there",
+        code: 1,
         change: |pod| {
             let template = pod.template("a", "");
             template.as_object_mut().expect("a template").remove("contents");
@@ -388,12 +403,14 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "an unknown key of a template",
+        code: 2,
         change: |pod| {
             pod.template("a", "x")["colour"] = json!("blue");
         },
     },
     Case {
         name: "a login method nobody knows",
+        code: 2,
         change: |pod| {
             pod.method("type", json!("carrier-pigeon"));
             pod.template("a", "x");
@@ -401,6 +418,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a login method without its role",
+        code: 2,
         change: |pod| {
             pod.method("config", json!({}));
             pod.template("a", "x");
@@ -408,6 +426,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a login that fails for good",
+        code: 1,
         change: |pod| {
             pod.method("config", json!({"role": "absent", "token_path": "/dev/null"}));
             pod.method("exit_on_err", json!(true));
@@ -416,6 +435,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a folder that cannot be made",
+        code: 1,
         change: |pod| {
             let file = pod.write("a-file", "");
             pod.template("a", "x")["destination"] = json!(file.join("below/it"));
@@ -423,6 +443,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a sink that cannot be written",
+        code: 1,
         change: |pod| {
             pod.config["auto_auth"]["sink"][0]["config"]["path"] = json!("/nonexistent/token");
             pod.template("a", "x");
@@ -468,7 +489,8 @@ fn does_what_bao_agent_does() {
             (ended.code == 0, files(&pod), ended)
         };
         let (bao, ours) = (run(Program::Bao), run(Program::under_test()));
-        if (bao.0, &bao.1) != (ours.0, &ours.1) {
+        let is_right_code = ours.2.code == case.code || Program::under_test() == Program::Bao;
+        if (bao.0, &bao.1) != (ours.0, &ours.1) || !is_right_code {
             differences.push(format!(
                 "{}:\nbao agent: code {}, {:?}\nours: code {}, {:?}\n{}",
                 case.name, bao.2.code, bao.1, ours.2.code, ours.1, ours.2.log

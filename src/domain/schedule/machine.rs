@@ -99,7 +99,7 @@ impl Machine {
             Phase::Draining(at) => Some(at),
             Phase::Running => None,
         };
-        let is_alive = self.token.as_ref().is_some_and(Token::is_alive);
+        let is_alive = self.has_token();
         let wants = self.wants.iter().filter(|(want, _)| is_alive || is_file(want));
         let wants = wants.filter_map(|(_, entry)| entry.wakes_at()).min();
         let token = self.token.as_ref().and_then(|token| token.wakes_at(now));
@@ -113,6 +113,11 @@ impl Machine {
     /// The mounts known so far: how paths of templates become paths of the API.
     pub const fn mounts(&self) -> &MountTable {
         &self.mounts
+    }
+
+    /// Whether there is a token that works, as far as is known.
+    pub fn has_token(&self) -> bool {
+        self.token.as_ref().is_some_and(Token::is_alive)
     }
 
     /// The token in use; 0 before the first.
@@ -199,7 +204,7 @@ impl Machine {
         }
         let wants_login = self.token.as_ref().is_none_or(|token| token.wants_successor(now));
         if wants_login {
-            if self.token.as_ref().is_some_and(Token::is_alive) {
+            if self.has_token() {
                 // It lived as long as it should.
                 self.login.proven();
             }
@@ -220,7 +225,7 @@ impl Machine {
     }
 
     fn advance_wants(&mut self, now: Mono, out: &mut Out) {
-        let is_alive = self.token.as_ref().is_some_and(Token::is_alive);
+        let is_alive = self.has_token();
         for (want, entry) in &mut self.wants {
             match entry.stage {
                 Stage::Fresh(at) | Stage::Waiting(at) if at <= now => entry.stage = Stage::Ready,
@@ -282,7 +287,7 @@ impl Machine {
         if !self.plan.ends_when_rendered || self.files.is_stale || self.files.commands > 0 {
             return;
         }
-        let has_token = self.token.as_ref().is_some_and(Token::is_alive);
+        let has_token = self.has_token();
         if has_token && self.files.is_complete && self.files.sinks_done {
             return self.end(Ending::Done, out);
         }
@@ -300,7 +305,7 @@ impl Machine {
     }
 
     fn stop(&mut self, now: Mono, out: &mut Out) {
-        let has_token = self.token.as_ref().is_some_and(Token::is_alive);
+        let has_token = self.has_token();
         match (self.phase, self.plan.revoke_after) {
             (Phase::Running, Some(wait)) if has_token && !self.plan.ends_when_rendered => {
                 self.phase = Phase::Draining(now + wait);
@@ -344,7 +349,7 @@ impl Machine {
     }
 
     fn login_failed(&mut self, verdict: Verdict, now: Mono, out: &mut Out) {
-        let has_token = self.token.as_ref().is_some_and(Token::is_alive);
+        let has_token = self.has_token();
         if self.plan.exits_on_failed_login && !has_token {
             return self.end(Ending::Failed, out);
         }

@@ -12,6 +12,17 @@ use crate::base::secret::Secret;
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
 
+mod budget;
+mod error;
+mod functions;
+mod go;
+mod value;
+
+pub use budget::Budget;
+pub use error::TemplateError;
+use go::eval::Eval;
+use go::parser::{self, Parsed};
+
 /// Something of the outside that a template asks for. The key of a [`Snapshot`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
@@ -96,17 +107,6 @@ pub struct Snapshot {
     pub complete: bool,
 }
 
-/// Bounds of one render. A hostile template ends in an error, never in a hang or an overflow.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Evaluation steps: nodes visited, plus one per element or per 64 bytes that a function works on.
-    pub steps: u64,
-    /// Nesting of actions, parentheses and template calls, in the parser and in the evaluator.
-    pub depth: usize,
-    /// Bytes of output, and of any single intermediate text.
-    pub output_bytes: usize,
-}
-
 /// A finished text and what it was made of.
 pub struct Rendered {
     /// The text.
@@ -130,50 +130,54 @@ pub enum Outcome {
     Fail(TemplateError),
 }
 
-/// Where and why a template failed. Never holds a value that came from a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TemplateError {
-    /// The template's name as given to [`Template::parse`], or of the `define` it is in.
-    pub template: String,
-    /// From 1.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-    /// One clause, no full stop.
-    pub message: String,
-}
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "template {}:{}:{}: {}", self.template, self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for TemplateError {}
-
 /// A parsed template, ready to render any number of times.
-pub struct Template {}
+pub struct Template {
+    parsed: Parsed,
+    text: Box<str>,
+}
 
 impl Template {
     /// Parses `text`. `left` and `right` are the delimiters, `{{` and `}}` when empty. `name` is used in
     /// errors only.
     pub fn parse(
-        _name: &str,
-        _text: &str,
-        _left: &str,
-        _right: &str,
-        _budget: Budget,
+        name: &str,
+        text: &str,
+        left: &str,
+        right: &str,
+        budget: Budget,
     ) -> Result<Self, TemplateError> {
-        Ok(Self {})
+        let or = |given: &'_ str, usual: &'static str| {
+            if given.is_empty() { usual.to_owned() } else { given.to_owned() }
+        };
+        let (left, right) = (or(left, "{{"), or(right, "}}"));
+        match parser::parse(name, text, &left, &right, budget.depth) {
+            Ok(parsed) => Ok(Self { parsed, text: text.into() }),
+            Err(fault) => Err(fault.into_error(text)),
+        }
     }
 
     /// Evaluates the template. `error_on_missing_key` is Go's `missingkey=error`.
     pub fn render(
         &self,
-        _snapshot: &Snapshot,
-        _error_on_missing_key: bool,
-        _budget: Budget,
+        snapshot: &Snapshot,
+        error_on_missing_key: bool,
+        budget: Budget,
     ) -> Outcome {
-        Outcome::Done(Rendered { text: Secret::new(""), used: BTreeSet::new() })
+        let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
+        let output = eval.run();
+        let used = std::mem::take(&mut eval.used);
+        if !eval.lacking.is_empty() {
+            return Outcome::Lack { lacking: std::mem::take(&mut eval.lacking), used };
+        }
+        match output.map(String::from_utf8) {
+            Ok(Ok(text)) => Outcome::Done(Rendered { text: Secret::new(text), used }),
+            Ok(Err(error)) => {
+                // The bytes may be secret: wiped, and not part of the error.
+                let _wiped = zeroize::Zeroizing::new(error.into_bytes());
+                let message = "the output is not UTF-8".to_owned();
+                Outcome::Fail(TemplateError::at(&self.parsed.root.name, "", 0, message))
+            }
+            Err(fault) => Outcome::Fail(fault.into_error(&self.text)),
+        }
     }
 }

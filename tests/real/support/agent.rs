@@ -173,6 +173,10 @@ impl<'a> Pod<'a> {
     pub(crate) fn write_config(&self, mode: &str, exit_after_auth: bool) -> PathBuf {
         let mut config = self.config.clone();
         config["exit_after_auth"] = json!(exit_after_auth);
+        if config["template"] == json!([]) {
+            // As the webhook does; `bao agent` takes an empty list for a mistake.
+            config.as_object_mut().expect("a configuration").remove("template");
+        }
         self.write(&format!("{mode}.json"), &config.to_string())
     }
 

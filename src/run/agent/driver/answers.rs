@@ -121,6 +121,11 @@ impl Driver {
             Some(before) if before.starts_with(&error) => before.clone(),
             Some(_) | None => error,
         };
+        let is_current = generation == self.machine.generation() && self.machine.has_token();
+        if verdict == Verdict::LogInAgain && is_current {
+            let log = self.log.named("agent.auth.handler");
+            log.warn("invalid token found, re-authenticating", &[("error", &error)]);
+        }
         self.failures.insert(want.clone(), error.clone());
         self.last_failure = error;
         let event = Event::FetchFailed { want, ticket, generation, verdict, is_explained };

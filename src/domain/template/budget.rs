@@ -1,0 +1,86 @@
+//! What one render may use up, and the meter that counts it.
+
+use super::error::{Fault, Result};
+
+/// Bounds of one render. A hostile template ends in an error, never in a hang or an overflow.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Evaluation steps: nodes visited, plus one per element or per 64 bytes that a function works on.
+    pub steps: u64,
+    /// Nesting of actions, parentheses and template calls, in the parser and in the evaluator.
+    pub depth: usize,
+    /// Bytes of output, and of any single intermediate text. All intermediate values of one render
+    /// together may take four times as much.
+    pub output_bytes: usize,
+}
+
+/// Bytes that one step of work on a text covers.
+const BYTES_PER_STEP: usize = 64;
+
+/// Bytes that one element of a list or map counts for: its value, its key and the tree around them.
+const BYTES_PER_ELEMENT: usize = 96;
+
+/// Texts shorter than this are not counted as work of their own: the step of their node covers them.
+const INTERMEDIATES_PER_OUTPUT: usize = 4;
+
+/// Counts down what is left.
+pub(crate) struct Meter {
+    steps_left: u64,
+    bytes_left: usize,
+    text_bytes_max: usize,
+}
+
+impl Meter {
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self {
+            steps_left: budget.steps,
+            bytes_left: budget.output_bytes.saturating_mul(INTERMEDIATES_PER_OUTPUT),
+            text_bytes_max: budget.output_bytes,
+        }
+    }
+
+    pub(crate) fn step(&mut self) -> Result<()> {
+        self.steps(1)
+    }
+
+    pub(crate) fn steps(&mut self, count: usize) -> Result<()> {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let left = self.steps_left.checked_sub(count);
+        self.steps_left = left.ok_or_else(|| Fault::new("the template takes too many steps"))?;
+        Ok(())
+    }
+
+    /// Before a text of `bytes` is read through.
+    pub(crate) fn read(&mut self, bytes: usize) -> Result<()> {
+        self.steps(bytes / BYTES_PER_STEP)
+    }
+
+    /// Before a text of `bytes` is made.
+    pub(crate) fn text(&mut self, bytes: usize) -> Result<()> {
+        if bytes > self.text_bytes_max {
+            return Err(Fault::new(format!(
+                "a text of more than {} bytes is too long",
+                self.text_bytes_max
+            )));
+        }
+        self.read(bytes)?;
+        self.hold(bytes)
+    }
+
+    /// Before a list or map of `count` elements is made.
+    pub(crate) fn elements(&mut self, count: usize) -> Result<()> {
+        self.steps(count)?;
+        self.hold(count.saturating_mul(BYTES_PER_ELEMENT))
+    }
+
+    pub(crate) fn text_bytes_max(&self) -> usize {
+        self.text_bytes_max
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<()> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left =
+            left.ok_or_else(|| Fault::new("the values of the template take too much memory"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Where and why a template failed.
+
+use std::fmt;
+
+/// Where and why a template failed. Never holds a value that came from a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateError {
+    /// The template's name as given to [`Template::parse`](super::Template::parse), or of the `define`
+    /// it is in.
+    pub template: String,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// One clause, no full stop.
+    pub message: String,
+}
+
+impl TemplateError {
+    /// The position of byte `at` of `text`.
+    pub(crate) fn at(template: &str, text: &str, at: usize, message: String) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Self { template: template.to_owned(), line, column, message }
+    }
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "template {}:{}:{}: {}", self.template, self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for TemplateError {}
+
+/// An error on its way to the node it belongs to. Boxed, so that results stay small on deep stacks.
+pub(crate) struct Fault(Box<Inner>);
+
+struct Inner {
+    message: String,
+    /// The byte of the template's text, and the `define` it is in, once they are known.
+    at: Option<(usize, String)>,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Fault>;
+
+impl Fault {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { message: message.into(), at: None }))
+    }
+
+    /// The innermost node that says where it happened counts.
+    pub(crate) fn at(mut self, at: usize, template: &str) -> Self {
+        self.0.at.get_or_insert_with(|| (at, template.to_owned()));
+        self
+    }
+
+    /// Names the template where the parser was.
+    pub(crate) fn of_tree(mut self, template: &str) -> Self {
+        if let Some((_, name)) = &mut self.0.at {
+            template.clone_into(name);
+        }
+        self
+    }
+
+    pub(crate) fn within(mut self, function: &str) -> Self {
+        if self.0.at.is_none() {
+            self.0.message = format!("error calling {function}: {}", self.0.message);
+        }
+        self
+    }
+
+    pub(crate) fn into_error(self, text: &str) -> TemplateError {
+        let (at, template) = self.0.at.unwrap_or_default();
+        TemplateError::at(&template, text, at, self.0.message)
+    }
+}

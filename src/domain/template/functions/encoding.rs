@@ -1,0 +1,166 @@
+//! Base64, hashes and their like.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ring::{digest, hmac};
+
+use super::{Arguments, Function, Param, call, md5};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::value::Value;
+
+use Param::Text;
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] = &[
+    call("base64Decode", &[Text], "decodes base64", |e, v| decode(e, v, &STANDARD)),
+    call("base64Encode", &[Text], "encodes as base64", |e, v| encode(e, v, &STANDARD)),
+    call("base64URLDecode", &[Text], "decodes base64 of the URL alphabet", |e, v| {
+        decode(e, v, &URL)
+    }),
+    call("base64URLEncode", &[Text], "encodes as base64 of the URL alphabet", |e, v| {
+        encode(e, v, &URL)
+    }),
+    call("hmacSHA256Hex", &[Text, Text], "HMAC-SHA256 of a message with a key, in hex", |e, v| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, v.text_at(1));
+        e.meter.read(v.text_at(0).len())?;
+        Ok(hex(hmac::sign(&key, v.text_at(0)).as_ref()))
+    }),
+    call("md5sum", &[Text], "MD5 in hex", |e, v| {
+        e.meter.text(v.text_at(0).len())?;
+        Ok(hex(&md5::digest(v.text_at(0))))
+    }),
+    call("sha256Hex", &[Text], "SHA-256 in hex", |e, v| hash(e, v, &digest::SHA256)),
+    call("sprig_adler32sum", &[Text], "Adler-32 in decimal", adler32),
+    call(
+        "sprig_b32dec",
+        &[Text],
+        "decodes base32; what is no base32 yields the error's text",
+        base32_decode,
+    ),
+    call("sprig_b32enc", &[Text], "encodes as base32", base32_encode),
+    call(
+        "sprig_b64dec",
+        &[Text],
+        "decodes base64; what is no base64 yields the error's text",
+        |e, v| match decoded(v.text_at(0), &STANDARD) {
+            Ok(bytes) => e.made(bytes),
+            Err(at) => e.made(format!("illegal base64 data at input byte {at}").into_bytes()),
+        },
+    ),
+    call("sprig_b64enc", &[Text], "encodes as base64", |e, v| encode(e, v, &STANDARD)),
+    call("sprig_sha1sum", &[Text], "SHA-1 in hex", |e, v| {
+        hash(e, v, &digest::SHA1_FOR_LEGACY_USE_ONLY)
+    }),
+    call("sprig_sha256sum", &[Text], "SHA-256 in hex", |e, v| hash(e, v, &digest::SHA256)),
+    call("sprig_sha512sum", &[Text], "SHA-512 in hex", |e, v| hash(e, v, &digest::SHA512)),
+];
+
+/// Padding is mandatory; stray bits at the end are not looked at, as in Go.
+const LIKE_GO: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LIKE_GO);
+const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LIKE_GO);
+
+/// The bytes, or where the text is wrong. Line breaks do not count.
+fn decoded(text: &[u8], engine: &GeneralPurpose) -> std::result::Result<Vec<u8>, usize> {
+    let bare: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    engine.decode(&bare).map_err(|error| match error {
+        base64::DecodeError::InvalidByte(at, _) => at,
+        _ => bare.len() / 4 * 4,
+    })
+}
+
+fn decode<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    engine: &GeneralPurpose,
+) -> Result<Value<'a>> {
+    let bytes = decoded(values.text_at(0), engine)
+        .map_err(|at| Fault::new(format!("illegal base64 data at input byte {at}")))?;
+    eval.made(bytes)
+}
+
+fn encode<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    engine: &GeneralPurpose,
+) -> Result<Value<'a>> {
+    let text = values.text_at(0);
+    eval.meter.text(text.len())?;
+    eval.made(engine.encode(text).into_bytes())
+}
+
+fn hash<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    algorithm: &'static digest::Algorithm,
+) -> Result<Value<'a>> {
+    eval.meter.read(values.text_at(0).len())?;
+    Ok(hex(digest::digest(algorithm, values.text_at(0)).as_ref()))
+}
+
+fn hex<'a>(bytes: &[u8]) -> Value<'a> {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Value::text(digits)
+}
+
+fn adler32<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    eval.meter.read(values.text_at(0).len())?;
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for byte in values.text_at(0) {
+        a = (a + u32::from(*byte)) % 65_521;
+        b = (b + a) % 65_521;
+    }
+    Ok(Value::text((b << 16 | a).to_string()))
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+fn base32_encode<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let text = values.text_at(0);
+    eval.meter.text(text.len().saturating_mul(2))?;
+    let mut out = Vec::with_capacity(text.len() * 2);
+    for group in text.chunks(5) {
+        let bits = group.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        let bits = bits << (8 * (5 - group.len()));
+        let used = (group.len() * 8).div_ceil(5);
+        for i in 0..8 {
+            let digit = usize::try_from(bits >> (35 - 5 * i) & 31).unwrap_or(0);
+            out.push(if i < used { BASE32.get(digit).copied().unwrap_or(b'A') } else { b'=' });
+        }
+    }
+    eval.made(out)
+}
+
+fn base32_decode<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let text = values.text_at(0);
+    let bare: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    match base32_bytes(&bare) {
+        Ok(bytes) => eval.made(bytes),
+        Err(at) => eval.made(format!("illegal base32 data at input byte {at}").into_bytes()),
+    }
+}
+
+/// The bytes, or where the text is wrong.
+fn base32_bytes(text: &[u8]) -> std::result::Result<Vec<u8>, usize> {
+    let digits = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
+    let mut out = Vec::with_capacity(text.len());
+    let (mut bits, mut count) = (0_u32, 0);
+    for (at, byte) in text.iter().take(digits).enumerate() {
+        let digit = BASE32.iter().position(|b| b == byte).ok_or(at)?;
+        bits = (bits << 5 | u32::try_from(digit).unwrap_or(0)) & 0xfff;
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            out.push(u8::try_from(bits >> count & 0xff).unwrap_or(0));
+        }
+    }
+    let has_right_end = matches!(digits % 8, 0 | 2 | 4 | 5 | 7)
+        && text.len().is_multiple_of(8)
+        && text.len() - digits < 8
+        && text.iter().skip(digits).all(|b| *b == b'=');
+    if has_right_end { Ok(out) } else { Err(text.len()) }
+}

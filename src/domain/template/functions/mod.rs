@@ -1,0 +1,435 @@
+//! The functions of the language: one table, sorted by name, split by subject.
+//!
+//! A row says everything about a function: its parameters as Go types, so that the evaluator can check
+//! arguments as Go does, one line of documentation, and the code.
+
+mod collection;
+mod encoding;
+mod json;
+mod md5;
+mod moment;
+mod number;
+mod secret;
+mod text;
+mod uppercase;
+
+use super::error::Result;
+use super::go::builtins;
+use super::go::eval::Eval;
+use super::value::{Map, Value};
+
+/// A Go type that a parameter can have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Param {
+    /// `interface {}`
+    Any,
+    /// `[]interface {}`
+    Anys,
+    Bool,
+    /// `float64`
+    Float,
+    Int,
+    /// `map[string]interface {}`
+    Map,
+    /// `reflect.Value`: anything, nil included, as Go's own functions take it.
+    Reflect,
+    /// `string`
+    Text,
+    /// `[]string`
+    Texts,
+    Uint32,
+}
+
+impl Param {
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            Self::Any => "interface {}",
+            Self::Anys => "[]interface {}",
+            Self::Bool => "bool",
+            Self::Float => "float64",
+            Self::Int => "int",
+            Self::Map => "map[string]interface {}",
+            Self::Reflect => "reflect.Value",
+            Self::Text => "string",
+            Self::Texts => "[]string",
+            Self::Uint32 => "uint32",
+        }
+    }
+
+    /// What a constant should have been.
+    pub(crate) fn constant_name(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Int => "integer",
+            Self::Uint32 => "unsigned integer",
+            other => other.type_name(),
+        }
+    }
+}
+
+/// How a function runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    /// `and`: stops at the first empty argument.
+    And,
+    /// With its arguments, checked against the parameters.
+    Call(Code),
+    /// `or`: stops at the first argument that is not empty.
+    Or,
+}
+
+pub(crate) type Code = for<'a> fn(&mut Eval<'a>, &[Value<'a>]) -> Result<Value<'a>>;
+
+/// A row of the table.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) params: &'static [Param],
+    /// Whether the last parameter takes any number of arguments.
+    pub(crate) is_variadic: bool,
+    /// One line for the generated documentation.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "read by the test that writes the documentation")
+    )]
+    pub(crate) doc: &'static str,
+    pub(crate) run: Run,
+}
+
+impl Function {
+    /// The parameter that argument `i` meets.
+    pub(crate) fn param(&self, i: usize) -> Param {
+        let last = self.params.len().saturating_sub(1);
+        self.params.get(i.min(last)).copied().unwrap_or(Param::Any)
+    }
+}
+
+/// A row with a fixed number of parameters.
+pub(crate) const fn call(
+    name: &'static str,
+    params: &'static [Param],
+    doc: &'static str,
+    run: Code,
+) -> Function {
+    Function { name, params, is_variadic: false, doc, run: Run::Call(run) }
+}
+
+/// A row whose last parameter repeats.
+pub(crate) const fn many(
+    name: &'static str,
+    params: &'static [Param],
+    doc: &'static str,
+    run: Code,
+) -> Function {
+    Function { name, params, is_variadic: true, doc, run: Run::Call(run) }
+}
+
+/// The table. Each part is sorted by name.
+const TABLES: &[&[Function]] = &[
+    builtins::TABLE,
+    collection::TABLE,
+    encoding::TABLE,
+    json::TABLE,
+    moment::TABLE,
+    number::TABLE,
+    secret::TABLE,
+    text::TABLE,
+];
+
+/// Functions of consul-template that are not here yet.
+const NOT_YET: &[&str] = &[
+    "parseYAML",
+    "pkiCert",
+    "plugin",
+    "regexMatch",
+    "regexReplaceAll",
+    "sockaddr",
+    "spew_dump",
+    "spew_printf",
+    "spew_sdump",
+    "spew_sprintf",
+    "toTOML",
+    "toYAML",
+    "writeToFile",
+];
+
+/// The rest of sprig, without its prefix.
+const SPRIG_NOT_YET: &[&str] = &[
+    "abbrev",
+    "abbrevboth",
+    "add",
+    "add1",
+    "add1f",
+    "addf",
+    "ago",
+    "all",
+    "any",
+    "append",
+    "atoi",
+    "base",
+    "bcrypt",
+    "biggest",
+    "buildCustomCert",
+    "camelcase",
+    "cat",
+    "ceil",
+    "chunk",
+    "clean",
+    "coalesce",
+    "compact",
+    "concat",
+    "contains",
+    "decryptAES",
+    "deepCopy",
+    "deepEqual",
+    "default",
+    "derivePassword",
+    "dict",
+    "dig",
+    "dir",
+    "div",
+    "divf",
+    "duration",
+    "durationRound",
+    "empty",
+    "encryptAES",
+    "ext",
+    "fail",
+    "first",
+    "float64",
+    "floor",
+    "genCA",
+    "genCAWithKey",
+    "genPrivateKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "get",
+    "has",
+    "hasKey",
+    "hasPrefix",
+    "hasSuffix",
+    "hello",
+    "htpasswd",
+    "indent",
+    "initial",
+    "initials",
+    "int",
+    "int64",
+    "isAbs",
+    "join",
+    "kebabcase",
+    "keys",
+    "kindIs",
+    "kindOf",
+    "last",
+    "list",
+    "lower",
+    "max",
+    "maxf",
+    "merge",
+    "mergeOverwrite",
+    "min",
+    "minf",
+    "mod",
+    "mul",
+    "mulf",
+    "mustAppend",
+    "mustChunk",
+    "mustCompact",
+    "mustDateModify",
+    "mustDeepCopy",
+    "mustFirst",
+    "mustHas",
+    "mustInitial",
+    "mustLast",
+    "mustMerge",
+    "mustMergeOverwrite",
+    "mustPrepend",
+    "mustPush",
+    "mustRegexFind",
+    "mustRegexFindAll",
+    "mustRegexMatch",
+    "mustRegexReplaceAll",
+    "mustRegexReplaceAllLiteral",
+    "mustRegexSplit",
+    "mustRest",
+    "mustReverse",
+    "mustSlice",
+    "mustToDate",
+    "mustUniq",
+    "mustWithout",
+    "must_date_modify",
+    "nindent",
+    "nospace",
+    "omit",
+    "osBase",
+    "osClean",
+    "osDir",
+    "osExt",
+    "osIsAbs",
+    "pick",
+    "pluck",
+    "plural",
+    "prepend",
+    "push",
+    "quote",
+    "randInt",
+    "regexFind",
+    "regexFindAll",
+    "regexMatch",
+    "regexQuoteMeta",
+    "regexReplaceAll",
+    "regexReplaceAllLiteral",
+    "regexSplit",
+    "repeat",
+    "replace",
+    "rest",
+    "reverse",
+    "round",
+    "semver",
+    "semverCompare",
+    "seq",
+    "set",
+    "shuffle",
+    "slice",
+    "snakecase",
+    "sortAlpha",
+    "split",
+    "splitList",
+    "splitn",
+    "squote",
+    "sub",
+    "subf",
+    "substr",
+    "swapcase",
+    "ternary",
+    "title",
+    "toDate",
+    "toDecimal",
+    "toString",
+    "toStrings",
+    "trim",
+    "trimAll",
+    "trimPrefix",
+    "trimSuffix",
+    "trimall",
+    "trunc",
+    "tuple",
+    "typeIs",
+    "typeIsLike",
+    "typeOf",
+    "uniq",
+    "unixEpoch",
+    "unset",
+    "until",
+    "untilStep",
+    "untitle",
+    "upper",
+    "urlJoin",
+    "urlParse",
+    "values",
+    "without",
+    "wrap",
+    "wrapWith",
+];
+
+/// What is known of a name.
+pub(crate) enum Support {
+    Here(&'static Function),
+    NotYet,
+    Unknown,
+}
+
+/// Looks a function up.
+pub(crate) fn find(name: &str) -> Support {
+    let found = TABLES.iter().find_map(|table| row(table, name));
+    let is_known = || {
+        let sprig = name.strip_prefix("sprig_").unwrap_or_default();
+        NOT_YET.contains(&name) || SPRIG_NOT_YET.contains(&sprig)
+    };
+    match found {
+        Some(function) => Support::Here(function),
+        None if is_known() => Support::NotYet,
+        None => Support::Unknown,
+    }
+}
+
+/// Looks a method of a value up; the value comes first among the arguments.
+pub(crate) fn find_method(receiver: &Value<'_>, name: &str) -> Option<&'static Function> {
+    match receiver {
+        Value::Number(_) => row(number::METHODS, name),
+        Value::Scratch => row(collection::SCRATCH_METHODS, name),
+        _ => None,
+    }
+}
+
+fn row(table: &'static [Function], name: &str) -> Option<&'static Function> {
+    let at = table.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    table.get(at)
+}
+
+/// Arguments by position. The evaluator has checked their types; what cannot be there reads as empty.
+pub(crate) trait Arguments<'a> {
+    fn value_at(&self, i: usize) -> Value<'a>;
+    fn text_at(&self, i: usize) -> &[u8];
+    fn int_at(&self, i: usize) -> i64;
+    fn map_at(&self, i: usize) -> Map<'a>;
+    fn list_at(&self, i: usize) -> &[Value<'a>];
+    fn from(&self, i: usize) -> &[Value<'a>];
+}
+
+impl<'a> Arguments<'a> for [Value<'a>] {
+    fn value_at(&self, i: usize) -> Value<'a> {
+        self.get(i).cloned().unwrap_or(Value::Absent)
+    }
+
+    fn text_at(&self, i: usize) -> &[u8] {
+        match self.get(i) {
+            Some(Value::Text(text) | Value::Number(text)) => text,
+            _ => b"",
+        }
+    }
+
+    fn int_at(&self, i: usize) -> i64 {
+        if let Some(Value::Int(n)) = self.get(i) { *n } else { 0 }
+    }
+
+    fn map_at(&self, i: usize) -> Map<'a> {
+        match self.get(i) {
+            Some(Value::Map(map)) => map.clone(),
+            _ => Map::new(super::value::MapOf::Any, super::value::Entries::new()),
+        }
+    }
+
+    fn list_at(&self, i: usize) -> &[Value<'a>] {
+        if let Some(Value::List(list)) = self.get(i) { list } else { &[] }
+    }
+
+    fn from(&self, i: usize) -> &[Value<'a>] {
+        self.get(i..).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_sorted_and_no_name_stands_twice() {
+        let mut all = Vec::new();
+        let methods = [number::METHODS, collection::SCRATCH_METHODS];
+        for table in TABLES.iter().chain(&methods) {
+            assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);
+            assert!(table.iter().all(|row| !row.doc.is_empty() && !row.doc.contains('\n')));
+        }
+        TABLES.iter().for_each(|table| all.extend(table.iter().map(|row| row.name)));
+        all.extend(NOT_YET);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+        let sprig_not_yet = SPRIG_NOT_YET.iter().map(|name| format!("sprig_{name}"));
+        assert!(sprig_not_yet.into_iter().all(|name| !all.contains(&name.as_str())));
+    }
+}

@@ -1,0 +1,197 @@
+//! What comes from outside: secrets, files, the environment. Everything is looked up in the snapshot.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::{Arguments, Function, Param, call, many};
+use crate::base::json::Json;
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::value::{Entries, List, Map, MapOf, SecretView, Text, Value};
+use crate::domain::template::{Found, Want};
+
+use Param::Any;
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] = &[
+    many("byKey", &[Any], "groups Consul pairs by folder; empty for nil", grouped),
+    many("byMeta", &[Any], "groups Consul services by meta; empty for nil", grouped),
+    many("byPort", &[Any], "groups Consul services by port; empty for nil", grouped),
+    many("byTag", &[Any], "groups Consul services by tag; empty for nil", grouped),
+    many("caLeaf", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("caRoots", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("connect", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("datacenters", &[Any], "Consul: fails, the agent has no Consul", consul),
+    call("env", &[Param::Text], "an environment variable, empty when it is not set", env),
+    call(
+        "envOrDefault",
+        &[Param::Text, Param::Text],
+        "an environment variable, or the default when it is not set",
+        env_or_default,
+    ),
+    many("exportedServices", &[Any], "Consul: fails, the agent has no Consul", consul),
+    call("file", &[Param::Text], "the content of a file", file),
+    many("importedServices", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("key", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("keyExists", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("keyOrDefault", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("ls", &[Any], "Consul: fails, the agent has no Consul", consul),
+    call(
+        "mustEnv",
+        &[Param::Text],
+        "an environment variable that must be set and not be empty",
+        must_env,
+    ),
+    many("node", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("nodes", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("nomadService", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("nomadServices", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("nomadVar", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("nomadVarExists", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("nomadVarList", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("nomadVarListSafe", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
+    many("partitions", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("peerings", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("safeLs", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("safeTree", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many(
+        "secret",
+        &[Param::Text],
+        "a secret of Vault; with key=value arguments it is written to be had",
+        secret,
+    ),
+    call("secrets", &[Param::Text], "the names below a path of Vault, sorted", secrets),
+    many("service", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("services", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many("tree", &[Any], "Consul: fails, the agent has no Consul", consul),
+];
+
+fn secret<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    if values.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let path = trimmed_path(values.text_at(0))?;
+    let want = match values.from(1) {
+        [] => Want::Read { path },
+        fields => Want::Write { path, fields: written_fields(fields)? },
+    };
+    if let Some(known) = eval.secrets.get(&want) {
+        return Ok(known.clone());
+    }
+    let Some(Found::Reading(reading)) = look_up(eval, &want) else { return Ok(Value::Nil) };
+    let data = match &reading.data {
+        Json::Object(members) => Map::of_json(members),
+        _ => Map::new(MapOf::Any, Entries::new()),
+    };
+    let view = Value::Secret(Rc::new(SecretView { reading, data }));
+    eval.secrets.insert(want, view.clone());
+    Ok(view)
+}
+
+/// Notes that it was asked for, and that it is lacking when nothing is known about it.
+fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Option<&'a Found> {
+    eval.used.insert(want.clone());
+    let mut found = eval.snapshot.found.get(want);
+    if let (None, true, Want::Write { path, .. }) = (found, eval.snapshot.complete, want) {
+        // Offline, a write has the response that stands for the path.
+        found = eval.snapshot.found.get(&Want::Read { path: path.clone() });
+    }
+    if found.is_none() && !eval.snapshot.complete {
+        eval.lacking.insert(want.clone());
+    }
+    found
+}
+
+fn trimmed_path(path: &[u8]) -> Result<String> {
+    let path = str::from_utf8(path).unwrap_or_default().trim().trim_matches('/');
+    if path.is_empty() {
+        return Err(Fault::new("a path is empty or not UTF-8"));
+    }
+    Ok(path.to_owned())
+}
+
+/// `key=value` arguments; multi-line arguments rely on the trimming.
+fn written_fields(arguments: &[Value<'_>]) -> Result<BTreeMap<String, String>> {
+    let mut fields = BTreeMap::new();
+    for i in 0..arguments.len() {
+        let text = String::from_utf8_lossy(arguments.text_at(i));
+        if text.is_empty() {
+            continue;
+        }
+        let Some((key, value)) = text.split_once('=') else {
+            let message = format!("argument {} of a write is no key=value pair", i + 2);
+            return Err(Fault::new(message));
+        };
+        fields.insert(key.trim().to_owned(), value.trim().to_owned());
+    }
+    Ok(fields)
+}
+
+fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    if values.text_at(0).is_empty() {
+        return Ok(List::texts(Vec::new()));
+    }
+    let want = Want::List { path: trimmed_path(values.text_at(0))? };
+    let names = match look_up(eval, &want) {
+        Some(Found::List(names)) => names.as_slice(),
+        _ => &[],
+    };
+    eval.meter.elements(names.len())?;
+    Ok(List::texts(names.iter().map(|name| Text::Borrowed(name.as_bytes())).collect()))
+}
+
+fn file<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let path = String::from_utf8_lossy(values.text_at(0)).into_owned();
+    match look_up(eval, &Want::File { path }) {
+        Some(Found::File(content)) => Ok(Value::Text(Text::Borrowed(content.expose().as_bytes()))),
+        _ => Ok(Value::EMPTY),
+    }
+}
+
+/// The variable, if it is set.
+fn variable<'a>(eval: &Eval<'a>, name: &[u8]) -> Option<Value<'a>> {
+    let value = eval.snapshot.env.get(str::from_utf8(name).ok()?)?;
+    Some(Value::Text(Text::Borrowed(value.as_bytes())))
+}
+
+fn env<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    Ok(variable(eval, values.text_at(0)).unwrap_or(Value::EMPTY))
+}
+
+fn env_or_default<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    Ok(variable(eval, values.text_at(0)).unwrap_or_else(|| values.value_at(1)))
+}
+
+fn must_env<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    variable(eval, values.text_at(0)).filter(Value::truth).ok_or_else(|| {
+        let name = eval.literal(values.text_at(0));
+        Fault::new(format!("environment variable{name} is not set or empty"))
+    })
+}
+
+impl Eval<'_> {
+    /// An argument for an error, when the template spells it out; what is computed may hold a secret.
+    pub(crate) fn literal(&self, text: &[u8]) -> String {
+        if self.has_literal_arguments {
+            format!(" {:?}", String::from_utf8_lossy(text))
+        } else {
+            String::new()
+        }
+    }
+}
+
+fn consul<'a>(_: &mut Eval<'a>, _: &[Value<'a>]) -> Result<Value<'a>> {
+    Err(Fault::new("this function asks Consul, and the agent is connected to Vault only"))
+}
+
+fn nomad<'a>(_: &mut Eval<'a>, _: &[Value<'a>]) -> Result<Value<'a>> {
+    Err(Fault::new("this function asks Nomad, and the agent is connected to Vault only"))
+}
+
+/// Only Consul and Nomad make such lists, so there is never anything to group.
+fn grouped<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    if values.iter().any(|value| !value.is_nil()) {
+        return Err(Fault::new("wants a list of Consul, and the agent is connected to Vault only"));
+    }
+    Ok(Map::any(Entries::new()))
+}

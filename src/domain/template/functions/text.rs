@@ -1,0 +1,261 @@
+//! Texts: splitting, trimming, letter case. Nothing here fails on bytes that are no UTF-8.
+
+use super::uppercase::{lower, title_words, upper};
+use super::{Arguments, Function, Param, call};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::value::{Entries, List, Map, MapOf, Text, Value};
+
+use Param::Text as Words;
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] = &[
+    call("indent", &[Param::Int, Words], "blanks before every line that is not empty", indent),
+    call("join", &[Words, Param::Texts], "a list of texts as one, with a separator", join),
+    call(
+        "replaceAll",
+        &[Words, Words, Words],
+        "the last text with every occurrence of the first replaced by the second",
+        |e, v| replaced(e, v.text_at(2), v.text_at(0), v.text_at(1)),
+    ),
+    call("split", &[Words, Words], "a text cut at a separator", |e, v| {
+        match trim_space(v.text_at(1)) {
+            [] => Ok(List::texts(Vec::new())),
+            text => cut(e, text, v.text_at(0)),
+        }
+    }),
+    call(
+        "splitToMap",
+        &[Words, Words, Words],
+        "a map of a text with one separator between pairs and one within",
+        split_to_map,
+    ),
+    call("toLower", &[Words], "the text in lower case", |e, v| cased(e, v, lower)),
+    call(
+        "toTitle",
+        &[Words],
+        "the text with the first letter of each word in upper case",
+        |e, v| cased(e, v, title_words),
+    ),
+    call("toUpper", &[Words], "the text in upper case", |e, v| cased(e, v, upper)),
+    call(
+        "trim",
+        &[Words, Words],
+        "the last text without the characters of the first at its ends",
+        |e, v| part(e, v.text_at(1), |text| trim(text, v.text_at(0))),
+    ),
+    call("trimPrefix", &[Words, Words], "the last text without the first at its start", |e, v| {
+        part(e, v.text_at(1), |text| text.strip_prefix(v.text_at(0)).unwrap_or(text))
+    }),
+    call("trimSpace", &[Words], "the text without white space at its ends", |e, v| {
+        part(e, v.text_at(0), trim_space)
+    }),
+    call("trimSuffix", &[Words, Words], "the last text without the first at its end", |e, v| {
+        part(e, v.text_at(1), |text| text.strip_suffix(v.text_at(0)).unwrap_or(text))
+    }),
+];
+
+/// The characters with their lengths in bytes; a byte that belongs to none is U+FFFD, as in Go.
+pub(super) fn runes(text: &[u8]) -> impl Iterator<Item = (char, usize)> + '_ {
+    text.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars().map(|c| (c, c.len_utf8()));
+        valid.chain(chunk.invalid().iter().map(|_| (char::REPLACEMENT_CHARACTER, 1)))
+    })
+}
+
+/// A part of a text as a text of its own.
+pub(super) fn part<'a>(
+    eval: &mut Eval<'a>,
+    text: &[u8],
+    choose: impl FnOnce(&[u8]) -> &[u8],
+) -> Result<Value<'a>> {
+    eval.meter.read(text.len())?;
+    eval.made(choose(text).to_vec())
+}
+
+pub(super) fn cased<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    change: fn(&[u8]) -> Vec<u8>,
+) -> Result<Value<'a>> {
+    eval.meter.text(values.text_at(0).len())?;
+    eval.made(change(values.text_at(0)))
+}
+
+pub(super) fn trim_space(text: &[u8]) -> &[u8] {
+    trim_matches(text, char::is_whitespace)
+}
+
+/// Without the characters of `cutset` at both ends.
+pub(super) fn trim<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
+    let cutset: std::collections::BTreeSet<char> = runes(cutset).map(|(c, _)| c).collect();
+    trim_matches(text, |c| cutset.contains(&c))
+}
+
+fn trim_matches(text: &[u8], matches: impl Fn(char) -> bool) -> &[u8] {
+    let (mut at, mut start, mut end) = (0, None, 0);
+    for (c, length) in runes(text) {
+        if !matches(c) {
+            start.get_or_insert(at);
+            end = at + length;
+        }
+        at += length;
+    }
+    text.get(start.unwrap_or(end)..end).unwrap_or_default()
+}
+
+/// Where `part` is in `text`. Both are bytes, so there is no `str::find`.
+pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    let (first, rest) = match part {
+        [] => return Some(0),
+        [first, rest @ ..] => (first, rest),
+    };
+    let mut from = 0;
+    while let Some(at) = text.get(from..)?.iter().position(|byte| byte == first) {
+        from += at + 1;
+        if text.get(from..)?.starts_with(rest) {
+            return Some(from - 1);
+        }
+    }
+    None
+}
+
+/// What [`find`] may cost: every byte of one against every byte of the other, in the worst case.
+pub(super) fn count_find(eval: &mut Eval<'_>, text: &[u8], part: &[u8]) -> Result<()> {
+    eval.meter.read(text.len().saturating_mul(part.len().max(1)))
+}
+
+/// The pieces between the separators; between all characters when it is empty. At most `max` pieces.
+pub(super) fn pieces<'t>(
+    eval: &mut Eval<'_>,
+    text: &'t [u8],
+    separator: &[u8],
+    max: usize,
+) -> Result<Vec<&'t [u8]>> {
+    count_find(eval, text, separator)?;
+    let mut out = Vec::new();
+    let mut rest = text;
+    while out.len() + 1 < max {
+        let at = if separator.is_empty() {
+            runes(rest.get(..4).unwrap_or(rest)).next().map(|(_, length)| length)
+        } else {
+            find(rest, separator)
+        };
+        let Some((head, tail)) = at.and_then(|at| rest.split_at_checked(at)) else { break };
+        if separator.is_empty() && tail.is_empty() {
+            break;
+        }
+        eval.meter.elements(1)?;
+        out.push(head);
+        rest = tail.get(separator.len()..).unwrap_or_default();
+    }
+    if max > 0 && !(separator.is_empty() && rest.is_empty()) {
+        eval.meter.elements(1)?;
+        out.push(rest);
+    }
+    Ok(out)
+}
+
+pub(super) fn cut<'a>(eval: &mut Eval<'a>, text: &[u8], separator: &[u8]) -> Result<Value<'a>> {
+    let pieces = pieces(eval, text, separator, usize::MAX)?;
+    eval.meter.text(text.len())?;
+    Ok(List::texts(pieces.into_iter().map(|piece| Text::from(piece.to_vec())).collect()))
+}
+
+/// Every occurrence replaced; an empty `from` stands between all characters and at both ends.
+pub(super) fn replaced<'a>(
+    eval: &mut Eval<'a>,
+    text: &[u8],
+    from: &[u8],
+    to: &[u8],
+) -> Result<Value<'a>> {
+    if from.is_empty() {
+        let count = runes(text).count() + 1;
+        eval.meter.text(text.len().saturating_add(to.len().saturating_mul(count)))?;
+        let mut out = to.to_vec();
+        let mut rest = text;
+        for (_, length) in runes(text) {
+            let (head, tail) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            out.extend_from_slice(head);
+            out.extend_from_slice(to);
+            rest = tail;
+        }
+        return eval.made(out);
+    }
+    count_find(eval, text, from)?;
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(at) = find(rest, from) {
+        let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        if out.len() + head.len() + to.len() > eval.meter.text_bytes_max() {
+            eval.meter.text(usize::MAX)?;
+        }
+        out.extend_from_slice(head);
+        out.extend_from_slice(to);
+        rest = tail.get(from.len()..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    eval.made(out)
+}
+
+fn indent<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let Ok(width) = usize::try_from(values.int_at(0)) else {
+        return Err(Fault::new("a negative number of blanks"));
+    };
+    let text = values.text_at(1);
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    eval.meter.text(text.len().saturating_add(lines.saturating_mul(width)))?;
+    let mut out = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if line != b"\n" {
+            out.resize(out.len() + width, b' ');
+        }
+        out.extend_from_slice(line);
+    }
+    eval.made(out)
+}
+
+fn join<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let list = values.list_at(1);
+    joined(
+        eval,
+        values.text_at(0),
+        list.iter().map(|item| match item {
+            Value::Text(text) => text.to_vec(),
+            _ => Vec::new(),
+        }),
+    )
+}
+
+/// Texts as one, with a separator between them.
+pub(super) fn joined<'a>(
+    eval: &mut Eval<'a>,
+    separator: &[u8],
+    texts: impl Iterator<Item = Vec<u8>>,
+) -> Result<Value<'a>> {
+    let mut out = Vec::new();
+    for (i, text) in texts.enumerate() {
+        eval.meter.step()?;
+        if out.len() + text.len() + separator.len() > eval.meter.text_bytes_max() {
+            eval.meter.text(usize::MAX)?;
+        }
+        if i > 0 {
+            out.extend_from_slice(separator);
+        }
+        out.extend_from_slice(&text);
+    }
+    eval.made(out)
+}
+
+fn split_to_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let mut entries = Entries::new();
+    let text = trim_space(values.text_at(2));
+    let between = values.text_at(1);
+    for pair in pieces(eval, text, values.text_at(0), usize::MAX)? {
+        if let [key, value] = pieces(eval, pair, between, 2)?.as_slice() {
+            eval.meter.text(pair.len())?;
+            entries.insert(Text::from(key.to_vec()), Value::text(*value));
+        }
+    }
+    Ok(Value::Map(Map::new(MapOf::Text, entries)))
+}

@@ -1,0 +1,488 @@
+//! Walks the trees: control flow, variables, fields, output.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ast::{DOLLAR, Node, Operand, Pipe, Term, Tree, Variable};
+use super::parser::Parsed;
+use super::print;
+use crate::domain::template::budget::{Budget, Meter};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::functions;
+use crate::domain::template::value::{Entries, MapOf, Value};
+use crate::domain::template::{Snapshot, Want};
+
+/// One render in progress.
+pub(crate) struct Eval<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) meter: Meter,
+    /// Everything that was asked for.
+    pub(crate) used: BTreeSet<Want>,
+    /// What of it is not in the snapshot.
+    pub(crate) lacking: BTreeSet<Want>,
+    /// Secrets handed out, so that what a template changes in one stays changed during this render.
+    pub(crate) secrets: BTreeMap<Want, Value<'a>>,
+    /// The store behind `scratch`.
+    pub(crate) scratch: Entries<'a>,
+    /// Whether the function being called got constants only, which may then appear in errors.
+    pub(crate) has_literal_arguments: bool,
+    parsed: &'a Parsed,
+    is_strict: bool,
+    depth_left: usize,
+    variables: Vec<(Variable, Value<'a>)>,
+    /// Where the variables of the current template start.
+    base: usize,
+    tree: &'a Tree,
+    out: Vec<u8>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Flow {
+    Break,
+    Continue,
+    Next,
+}
+
+impl<'a> Eval<'a> {
+    pub(crate) fn new(
+        parsed: &'a Parsed,
+        snapshot: &'a Snapshot,
+        is_strict: bool,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            snapshot,
+            meter: Meter::new(budget),
+            used: BTreeSet::new(),
+            lacking: BTreeSet::new(),
+            secrets: BTreeMap::new(),
+            scratch: Entries::new(),
+            has_literal_arguments: false,
+            parsed,
+            is_strict,
+            depth_left: budget.depth,
+            variables: Vec::new(),
+            base: 0,
+            tree: &parsed.root,
+            out: Vec::new(),
+        }
+    }
+
+    /// Evaluates the whole template; its dot is nil.
+    pub(crate) fn run(&mut self) -> Result<Vec<u8>> {
+        self.tree(&self.parsed.root, Value::Absent)?;
+        Ok(std::mem::take(&mut self.out))
+    }
+
+    /// The output of a defined template; `None` when there is none of that name.
+    pub(crate) fn output_of(&mut self, name: &[u8], dot: Value<'a>) -> Result<Option<Vec<u8>>> {
+        let Some(tree) = str::from_utf8(name).ok().and_then(|name| self.named(name)) else {
+            return Ok(None);
+        };
+        let outer = std::mem::take(&mut self.out);
+        let result = self.tree(tree, dot);
+        let output = std::mem::replace(&mut self.out, outer);
+        result?;
+        self.meter.text(output.len())?;
+        Ok(Some(output))
+    }
+
+    fn named(&self, name: &str) -> Option<&'a Tree> {
+        let root = Some(&self.parsed.root).filter(|_| name.is_empty());
+        self.parsed.defined.get(name).or(root)
+    }
+
+    fn tree(&mut self, tree: &'a Tree, dot: Value<'a>) -> Result<()> {
+        self.enter(self.tree, 0)?;
+        let outer_tree = std::mem::replace(&mut self.tree, tree);
+        let outer_base = std::mem::replace(&mut self.base, self.variables.len());
+        self.variables.push((DOLLAR, dot.clone()));
+        self.walk(&dot, &tree.body)?;
+        self.variables.truncate(self.base);
+        self.base = outer_base;
+        self.tree = outer_tree;
+        self.leave();
+        Ok(())
+    }
+
+    fn enter(&mut self, tree: &Tree, at: usize) -> Result<()> {
+        let left = self.depth_left.checked_sub(1);
+        self.depth_left = left.ok_or_else(|| {
+            Fault::new("nested too deeply, or a template that calls itself without end")
+                .at(at, &tree.name)
+        })?;
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth_left += 1;
+    }
+
+    /// Gives a fault its place, unless it has one.
+    pub(crate) fn placed<T>(&self, result: Result<T>, at: usize) -> Result<T> {
+        result.map_err(|fault| fault.at(at, &self.tree.name))
+    }
+
+    pub(crate) fn fault<T>(&self, at: usize, message: impl Into<String>) -> Result<T> {
+        Err(Fault::new(message).at(at, &self.tree.name))
+    }
+
+    fn emit(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.out.len() + bytes.len() > self.meter.text_bytes_max() {
+            let max = self.meter.text_bytes_max();
+            return Err(Fault::new(format!("the output is longer than {max} bytes")));
+        }
+        self.meter.read(bytes.len())?;
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn walk(&mut self, dot: &Value<'a>, nodes: &'a [Node]) -> Result<Flow> {
+        for node in nodes {
+            let flow = match node {
+                Node::Text { at, text } => {
+                    let emitted = self.meter.step().and_then(|()| self.emit(text));
+                    self.placed(emitted, *at)?;
+                    Flow::Next
+                }
+                Node::Action(pipe) => {
+                    let value = self.pipeline(dot, pipe)?;
+                    if pipe.variables.is_empty() {
+                        let printed = self.print(&value);
+                        self.placed(printed, pipe.at)?;
+                    }
+                    Flow::Next
+                }
+                Node::Break => Flow::Break,
+                Node::Continue => Flow::Continue,
+                Node::If { is_with, arms, otherwise } => {
+                    self.conditional(dot, *is_with, arms, otherwise)?
+                }
+                Node::Range { pipe, body, otherwise } => self.range(dot, pipe, body, otherwise)?,
+                Node::Template { at, name, pipe } => {
+                    self.template(dot, *at, name, pipe.as_ref())?;
+                    Flow::Next
+                }
+            };
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn print(&mut self, value: &Value<'a>) -> Result<()> {
+        if let Value::Text(text) = value {
+            return self.emit(text);
+        }
+        let text = print::action(value, self.meter.text_bytes_max())?;
+        self.emit(&text)
+    }
+
+    fn template(
+        &mut self,
+        dot: &Value<'a>,
+        at: usize,
+        name: &'a str,
+        pipe: Option<&'a Pipe>,
+    ) -> Result<()> {
+        let stepped = self.meter.step();
+        self.placed(stepped, at)?;
+        let Some(tree) = self.named(name) else {
+            return self.fault(at, format!("template {name:?} not defined"));
+        };
+        let dot = match pipe {
+            Some(pipe) => self.pipeline(dot, pipe)?,
+            None => Value::Absent,
+        };
+        self.tree(tree, dot)
+    }
+
+    fn conditional(
+        &mut self,
+        dot: &Value<'a>,
+        is_with: bool,
+        arms: &'a [(Pipe, Vec<Node>)],
+        otherwise: &'a [Node],
+    ) -> Result<Flow> {
+        let mark = self.variables.len();
+        for (pipe, body) in arms {
+            let value = self.pipeline(dot, pipe)?;
+            if value.truth() {
+                let at = pipe.at;
+                self.enter(self.tree, at)?;
+                let flow = self.walk(if is_with { &value } else { dot }, body)?;
+                self.leave();
+                self.variables.truncate(mark);
+                return Ok(flow);
+            }
+        }
+        self.nested(dot, otherwise, arms.first().map_or(0, |(pipe, _)| pipe.at), mark)
+    }
+
+    /// Walks a body one level further down, then forgets the variables after `mark`.
+    fn nested(
+        &mut self,
+        dot: &Value<'a>,
+        body: &'a [Node],
+        at: usize,
+        mark: usize,
+    ) -> Result<Flow> {
+        self.enter(self.tree, at)?;
+        let flow = self.walk(dot, body)?;
+        self.leave();
+        self.variables.truncate(mark);
+        Ok(flow)
+    }
+
+    fn range(
+        &mut self,
+        dot: &Value<'a>,
+        pipe: &'a Pipe,
+        body: &'a [Node],
+        otherwise: &'a [Node],
+    ) -> Result<Flow> {
+        let mark = self.variables.len();
+        let value = self.pipeline(dot, pipe)?;
+        let ran = match value {
+            Value::List(list) => {
+                let items = list.iter().enumerate();
+                let pairs = items.map(|(i, item)| (Value::Int(int_of(i)), item.clone()));
+                self.iterate(pipe, body, pairs)?
+            }
+            Value::Map(map) => {
+                let counted = self.meter.elements(map.len());
+                self.placed(counted, pipe.at)?;
+                let entries = map.entries().into_iter().map(|(k, v)| (Value::Text(k), v));
+                self.iterate(pipe, body, entries)?
+            }
+            Value::Channel(channel) => {
+                let items = std::iter::from_fn(|| {
+                    let next = channel.next.get();
+                    channel.next.set(next.saturating_add(1));
+                    (next < channel.end).then_some(Value::Int64(next))
+                });
+                self.iterate(pipe, body, (0..).map(Value::Int).zip(items))?
+            }
+            Value::Int(end) => self.count(pipe, body, (0..end).map(Value::Int))?,
+            Value::Int64(end) => self.count(pipe, body, (0..end).map(Value::Int64))?,
+            Value::Byte(end) => self.count(pipe, body, (0..end).map(Value::Byte))?,
+            Value::Uint64(end) => self.count(pipe, body, (0..end).map(Value::Uint64))?,
+            Value::Absent | Value::Nil => false,
+            other => {
+                let message = format!("range can't iterate over a {}", other.type_name());
+                return self.fault(pipe.at, message);
+            }
+        };
+        self.variables.truncate(mark);
+        if ran { Ok(Flow::Next) } else { self.nested(dot, otherwise, pipe.at, mark) }
+    }
+
+    /// Over an integer: there is no index.
+    fn count(
+        &mut self,
+        pipe: &'a Pipe,
+        body: &'a [Node],
+        items: impl Iterator<Item = Value<'a>>,
+    ) -> Result<bool> {
+        if pipe.variables.len() > 1 {
+            let message = "can't use an integer to iterate over more than one variable";
+            return self.fault(pipe.at, message);
+        }
+        self.iterate(pipe, body, items.map(|item| (Value::Absent, item)))
+    }
+
+    /// Whether there was anything to iterate over.
+    fn iterate(
+        &mut self,
+        pipe: &'a Pipe,
+        body: &'a [Node],
+        items: impl Iterator<Item = (Value<'a>, Value<'a>)>,
+    ) -> Result<bool> {
+        let mark = self.variables.len();
+        let mut ran = false;
+        for (index, item) in items {
+            ran = true;
+            let stepped = self.meter.step();
+            self.placed(stepped, pipe.at)?;
+            match pipe.variables.as_slice() {
+                [one] if pipe.is_assignment => self.assign(*one, item.clone(), pipe.at)?,
+                [key, value] if pipe.is_assignment => {
+                    self.assign(*key, index, pipe.at)?;
+                    self.assign(*value, item.clone(), pipe.at)?;
+                }
+                [] => {}
+                [_] => self.set_from_top(1, item.clone()),
+                _ => {
+                    self.set_from_top(1, item.clone());
+                    self.set_from_top(2, index);
+                }
+            }
+            match self.nested(&item, body, pipe.at, mark)? {
+                Flow::Break => break,
+                Flow::Continue | Flow::Next => {}
+            }
+        }
+        Ok(ran)
+    }
+
+    fn set_from_top(&mut self, from_top: usize, value: Value<'a>) {
+        let at = self.variables.len().saturating_sub(from_top);
+        if let Some(slot) = self.variables.get_mut(at) {
+            slot.1 = value;
+        }
+    }
+
+    fn assign(&mut self, variable: Variable, value: Value<'a>, at: usize) -> Result<()> {
+        let found = self.variables.iter().rposition(|(name, _)| *name == variable);
+        let Some(found) = found.filter(|found| *found >= self.base) else {
+            let name = self.parsed.variables.get(variable.0).map_or("", |name| name);
+            return self.fault(at, format!("undefined variable: {name}"));
+        };
+        let searched = self.meter.read(self.variables.len() - found);
+        self.placed(searched, at)?;
+        if let Some(slot) = self.variables.get_mut(found) {
+            slot.1 = value;
+        }
+        Ok(())
+    }
+
+    pub(super) fn variable(&mut self, variable: Variable, at: usize) -> Result<Value<'a>> {
+        let own = self.variables.get(self.base..).unwrap_or_default();
+        let Some(found) = own.iter().rposition(|(name, _)| *name == variable) else {
+            let name = self.parsed.variables.get(variable.0).map_or("", |name| name);
+            return self.fault(at, format!("undefined variable: {name}"));
+        };
+        let distance = own.len() - found;
+        let value = own.get(found).map_or(Value::Absent, |(_, value)| value.clone());
+        let searched = self.meter.read(distance);
+        self.placed(searched, at)?;
+        Ok(value)
+    }
+
+    /// A nil at the end of a command is no value for whoever comes next.
+    pub(super) fn pipeline(&mut self, dot: &Value<'a>, pipe: &'a Pipe) -> Result<Value<'a>> {
+        self.enter(self.tree, pipe.at)?;
+        let mut last: Option<Value<'a>> = None;
+        for command in &pipe.commands {
+            let value = self.command(dot, &command.first, &command.arguments, last.take())?;
+            last = Some(if matches!(value, Value::Nil) { Value::Absent } else { value });
+        }
+        let value = last.unwrap_or(Value::Absent);
+        for variable in &pipe.variables {
+            if pipe.is_assignment {
+                self.assign(*variable, value.clone(), pipe.at)?;
+            } else {
+                let counted = self.meter.elements(1);
+                self.placed(counted, pipe.at)?;
+                self.variables.push((*variable, value.clone()));
+            }
+        }
+        self.leave();
+        Ok(value)
+    }
+
+    /// An operand with arguments, and with the value of the command before as its last one.
+    pub(super) fn command(
+        &mut self,
+        dot: &Value<'a>,
+        first: &'a Operand,
+        arguments: &'a [Operand],
+        last: Option<Value<'a>>,
+    ) -> Result<Value<'a>> {
+        let at = first.at;
+        let stepped = self.meter.step();
+        self.placed(stepped, at)?;
+        match &first.term {
+            Term::Function(function) => self.call(dot, function, None, at, arguments, last),
+            Term::Field(fields) => self.fields(dot, dot.clone(), fields, at, arguments, last),
+            Term::Variable(variable, fields) if !fields.is_empty() => {
+                let value = self.variable(*variable, at)?;
+                self.fields(dot, value, fields, at, arguments, last)
+            }
+            Term::Chain(inner, fields) => {
+                let value = self.command(dot, inner, &[], None)?;
+                self.fields(dot, value, fields, at, arguments, last)
+            }
+            _ if !arguments.is_empty() || last.is_some() => {
+                self.fault(at, "can't give argument to non-function")
+            }
+            Term::Variable(variable, _) => self.variable(*variable, at),
+            Term::Pipe(pipe) => self.pipeline(dot, pipe),
+            Term::Dot => Ok(dot.clone()),
+            Term::Nil => self.fault(at, "nil is not a command"),
+            constant => self.constant(constant, at),
+        }
+    }
+
+    /// One field after the other; only the last one can have arguments.
+    fn fields(
+        &mut self,
+        dot: &Value<'a>,
+        mut value: Value<'a>,
+        fields: &'a [Box<str>],
+        at: usize,
+        arguments: &'a [Operand],
+        last: Option<Value<'a>>,
+    ) -> Result<Value<'a>> {
+        let Some((end, before)) = fields.split_last() else { return Ok(value) };
+        for field in before {
+            value = self.field(dot, &value, field, at, &[], None)?;
+        }
+        self.field(dot, &value, end, at, arguments, last)
+    }
+
+    fn field(
+        &mut self,
+        dot: &Value<'a>,
+        receiver: &Value<'a>,
+        name: &'a str,
+        at: usize,
+        arguments: &'a [Operand],
+        last: Option<Value<'a>>,
+    ) -> Result<Value<'a>> {
+        let stepped = self.meter.step();
+        self.placed(stepped, at)?;
+        if let Some(method) = functions::find_method(receiver, name) {
+            return self.call(dot, method, Some(receiver.clone()), at, arguments, last);
+        }
+        let has_arguments = !arguments.is_empty() || last.is_some();
+        match receiver {
+            Value::Absent if self.is_strict => {
+                self.fault(at, format!("nil data; no entry for key {name:?}"))
+            }
+            Value::Absent => Ok(Value::Absent),
+            Value::Nil => self.fault(at, format!("nil pointer evaluating interface {{}}.{name}")),
+            Value::Map(_) if has_arguments => {
+                self.fault(at, format!("{name} is not a method but has arguments"))
+            }
+            Value::Map(map) => match map.get(name.as_bytes()) {
+                Some(value) => Ok(value),
+                None if self.is_strict => {
+                    self.fault(at, format!("map has no entry for key {name:?}"))
+                }
+                None if map.of() == MapOf::Text => Ok(Value::EMPTY),
+                None => Ok(Value::Nil),
+            },
+            Value::NilPointer(of) => self.fault(at, format!("nil pointer evaluating {of}.{name}")),
+            other => {
+                let fields = other.fields().unwrap_or_default();
+                match fields.into_iter().find(|(field, _)| *field == name) {
+                    Some(_) if has_arguments => self.fault(
+                        at,
+                        format!("{name} has arguments but cannot be invoked as function"),
+                    ),
+                    Some((_, value)) => Ok(value),
+                    None => {
+                        let of = other.type_name();
+                        self.fault(at, format!("can't evaluate field {name} in type {of}"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A length as Go's `int`.
+pub(crate) fn int_of(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,14 @@
+//! Go's text/template: lexer, parser, evaluator, the built-in functions and fmt's printing.
+
+pub(crate) mod ast;
+pub(crate) mod builtins;
+pub(crate) mod call;
+pub(crate) mod compare;
+pub(crate) mod eval;
+pub(crate) mod float;
+mod lexer;
+pub(crate) mod literal;
+pub(crate) mod parser;
+pub(crate) mod print;
+pub(crate) mod printf;
+pub(crate) mod quote;

@@ -1,0 +1,473 @@
+//! Values as Go's fmt prints them, for every verb.
+
+use super::float;
+use super::quote;
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::value::{List, Map, Value};
+
+/// What stands between `%` and the verb.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flags {
+    pub(crate) width: Option<usize>,
+    pub(crate) precision: Option<usize>,
+    pub(crate) minus: bool,
+    pub(crate) plus: bool,
+    pub(crate) sharp: bool,
+    pub(crate) space: bool,
+    pub(crate) zero: bool,
+    /// `%+v`: field names.
+    pub(crate) plus_v: bool,
+    /// `%#v`: Go syntax.
+    pub(crate) sharp_v: bool,
+}
+
+/// Values nest deeper than this only when a template builds them to.
+const NESTING_MAX: usize = 160;
+
+/// Go prints the address of a pointer; what it is differs from run to run, so this stands for all.
+const ADDRESS: &str = "0xc000000000";
+
+/// Collects printed text up to a bound.
+pub(crate) struct Printer {
+    pub(crate) out: Vec<u8>,
+    pub(crate) flags: Flags,
+    bytes_max: usize,
+}
+
+/// What `{{value}}` prints. The pointer to a secret is followed; nil is `<no value>`.
+pub(crate) fn action(value: &Value<'_>, bytes_max: usize) -> Result<Vec<u8>> {
+    let mut printer = Printer::new(bytes_max);
+    match value {
+        Value::Absent | Value::Nil => return Ok(b"<no value>".to_vec()),
+        Value::Channel(_) => return Err(Fault::new("can't print a channel")),
+        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            printer.fields(value, 'v', 0)?;
+        }
+        _ => printer.argument(value, 'v')?,
+    }
+    Ok(printer.out)
+}
+
+/// `fmt.Sprint`: blanks between operands when neither is a string.
+pub(crate) fn sprint(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    let mut printer = Printer::new(bytes_max);
+    let mut after_text = true;
+    for (i, value) in values.iter().enumerate() {
+        let is_text = matches!(value, Value::Text(_) | Value::Number(_));
+        if i > 0 && !is_text && !after_text {
+            printer.push(b" ")?;
+        }
+        printer.argument(value, 'v')?;
+        after_text = is_text;
+    }
+    Ok(printer.out)
+}
+
+/// `fmt.Sprintln`: blanks between all operands, a newline behind them.
+pub(crate) fn sprintln(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    let mut printer = Printer::new(bytes_max);
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            printer.push(b" ")?;
+        }
+        printer.argument(value, 'v')?;
+    }
+    printer.push(b"\n")?;
+    Ok(printer.out)
+}
+
+impl Printer {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { out: Vec::new(), flags: Flags::default(), bytes_max }
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.out.len() + bytes.len() > self.bytes_max {
+            let max = self.bytes_max;
+            return Err(Fault::new(format!("a text of more than {max} bytes is too long")));
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// An argument of a print function.
+    pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
+        match verb {
+            'T' => self.padded(value.type_name().as_bytes()),
+            'v' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
+            _ if matches!(value, Value::Absent | Value::Nil) => self.bad_verb(value, verb),
+            'p' => self.pointer(value, verb),
+            _ => self.value(value, verb, 0),
+        }
+    }
+
+    fn value(&mut self, value: &Value<'_>, verb: char, depth: usize) -> Result<()> {
+        if depth > NESTING_MAX {
+            return Err(Fault::new("a value nested too deeply to be printed"));
+        }
+        match value {
+            Value::Absent | Value::Nil if self.flags.sharp_v => self.push(b"interface {}(nil)"),
+            Value::Absent | Value::Nil => self.push(b"<nil>"),
+            Value::Bool(truth) if matches!(verb, 't' | 'v') => {
+                self.padded(if *truth { b"true" } else { b"false" })
+            }
+            Value::Bool(_) => self.bad_verb(value, verb),
+            Value::Int(n) | Value::Int64(n) => self.integer(value, n.unsigned_abs(), *n < 0, verb),
+            Value::Byte(n) => self.integer(value, (*n).into(), false, verb),
+            Value::Uint64(n) => self.integer(value, *n, false, verb),
+            Value::Float(n) => match verb {
+                'v' => self.float(*n, b'g', None),
+                'b' | 'g' | 'G' | 'x' | 'X' => self.float(*n, verb as u8, None),
+                'e' | 'E' | 'f' | 'F' => self.float(*n, verb as u8, Some(6)),
+                _ => self.bad_verb(value, verb),
+            },
+            Value::Complex(re, im) => self.complex(value, *re, *im, verb),
+            Value::Text(text) | Value::Number(text) => self.text(value, text, verb),
+            Value::List(list) => self.list(list, value.type_name(), verb, depth),
+            Value::Map(map) => self.map(map, value.type_name(), verb, depth),
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) if depth == 0 => {
+                self.push(b"&")?;
+                self.fields(value, verb, depth + 1)
+            }
+            Value::NilPointer(name) if self.flags.sharp_v => {
+                self.push(format!("({name})(nil)").as_bytes())
+            }
+            Value::NilPointer(_) if verb == 'v' => self.padded(b"<nil>"),
+            _ => self.pointer(value, verb),
+        }
+    }
+
+    fn pointer(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
+        let is_pointer = matches!(value.kind_name(), "ptr" | "chan" | "map" | "slice");
+        match verb {
+            'v' | 'p' if is_pointer => self.padded(ADDRESS.as_bytes()),
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    /// `%!verb(type=value)`
+    fn bad_verb(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
+        self.push(format!("%!{verb}(").as_bytes())?;
+        if matches!(value, Value::Absent | Value::Nil) {
+            self.push(b"<nil>")?;
+        } else {
+            self.push(value.type_name().as_bytes())?;
+            self.push(b"=")?;
+            if verb == 'p' || !matches!(value, Value::Secret(_)) {
+                self.value(value, 'v', 0)?;
+            }
+        }
+        self.push(b")")
+    }
+
+    fn list(&mut self, list: &List<'_>, name: &str, verb: char, depth: usize) -> Result<()> {
+        let sharp = self.flags.sharp_v;
+        let (open, between, close) =
+            if sharp { (format!("{name}{{"), ", ", "}") } else { ("[".into(), " ", "]") };
+        self.push(open.as_bytes())?;
+        for (i, item) in list.iter().enumerate() {
+            if i > 0 {
+                self.push(between.as_bytes())?;
+            }
+            self.value(item, verb, depth + 1)?;
+        }
+        self.push(close.as_bytes())
+    }
+
+    fn map(&mut self, map: &Map<'_>, name: &str, verb: char, depth: usize) -> Result<()> {
+        let sharp = self.flags.sharp_v;
+        let (open, between, close) =
+            if sharp { (format!("{name}{{"), ", ", "}") } else { ("map[".into(), " ", "]") };
+        self.push(open.as_bytes())?;
+        for (i, (key, item)) in map.entries().into_iter().enumerate() {
+            if i > 0 {
+                self.push(between.as_bytes())?;
+            }
+            self.value(&Value::Text(key), verb, depth + 1)?;
+            self.push(b":")?;
+            self.value(&item, verb, depth + 1)?;
+        }
+        self.push(close.as_bytes())
+    }
+
+    fn fields(&mut self, value: &Value<'_>, verb: char, depth: usize) -> Result<()> {
+        let sharp = self.flags.sharp_v;
+        if sharp {
+            self.push(value.type_name().trim_start_matches('*').as_bytes())?;
+        }
+        self.push(b"{")?;
+        for (i, (name, field)) in value.fields().unwrap_or_default().iter().enumerate() {
+            if i > 0 {
+                self.push(if sharp { b", " } else { b" " })?;
+            }
+            if sharp || self.flags.plus_v {
+                self.push(format!("{name}:").as_bytes())?;
+            }
+            self.value(field, verb, depth + 1)?;
+        }
+        self.push(b"}")
+    }
+
+    // Padding.
+
+    pub(crate) fn padded(&mut self, text: &[u8]) -> Result<()> {
+        let Some(width) = self.flags.width else { return self.push(text) };
+        let characters: usize = text
+            .utf8_chunks()
+            .map(|chunk| chunk.valid().chars().count() + chunk.invalid().len())
+            .sum();
+        let missing = width.saturating_sub(characters);
+        if self.flags.minus {
+            self.push(text)?;
+            self.padding(missing, b' ')
+        } else {
+            self.padding(missing, if self.flags.zero { b'0' } else { b' ' })?;
+            self.push(text)
+        }
+    }
+
+    fn padding(&mut self, count: usize, with: u8) -> Result<()> {
+        if self.out.len() + count > self.bytes_max {
+            return self.push(&vec![with; self.bytes_max.min(count) + 1]);
+        }
+        self.out.resize(self.out.len() + count, with);
+        Ok(())
+    }
+
+    // Texts.
+
+    fn text(&mut self, value: &Value<'_>, text: &[u8], verb: char) -> Result<()> {
+        match verb {
+            'v' if self.flags.sharp_v => self.quoted(text),
+            'v' | 's' => {
+                let cut = self.truncated(text);
+                self.padded(cut)
+            }
+            'q' => self.quoted(text),
+            'x' | 'X' => self.hex(text, verb == 'X'),
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    /// At most as many characters as the precision says.
+    fn truncated<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let Some(precision) = self.flags.precision else { return text };
+        let mut bytes = 0;
+        let mut left = precision;
+        for chunk in text.utf8_chunks() {
+            let units = chunk.valid().chars().map(char::len_utf8);
+            for unit in units.chain(chunk.invalid().iter().map(|_| 1)) {
+                if left == 0 {
+                    return text.get(..bytes).unwrap_or(text);
+                }
+                left -= 1;
+                bytes += unit;
+            }
+        }
+        text
+    }
+
+    fn quoted(&mut self, text: &[u8]) -> Result<()> {
+        let text = self.truncated(text);
+        if self.flags.sharp && quote::can_backquote(text) {
+            let backquoted = [b"`", text, b"`"].concat();
+            return self.padded(&backquoted);
+        }
+        let quoted = quote::quote(text, self.flags.plus);
+        self.padded(quoted.as_bytes())
+    }
+
+    fn hex(&mut self, text: &[u8], upper: bool) -> Result<()> {
+        let bytes = text.get(..self.flags.precision.unwrap_or(text.len())).unwrap_or(text);
+        if bytes.len().saturating_mul(5) > self.bytes_max {
+            return self.padding(self.bytes_max, b' ').and_then(|()| self.push(b" "));
+        }
+        let prefix = match (self.flags.sharp, upper) {
+            (false, _) => "",
+            (true, false) => "0x",
+            (true, true) => "0X",
+        };
+        let mut out = String::new();
+        for (i, byte) in bytes.iter().enumerate() {
+            if self.flags.space && i > 0 {
+                out.push(' ');
+            }
+            if i == 0 || self.flags.space {
+                out.push_str(prefix);
+            }
+            out.push_str(&if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+        }
+        self.padded(out.as_bytes())
+    }
+
+    // Numbers.
+
+    fn integer(
+        &mut self,
+        value: &Value<'_>,
+        magnitude: u64,
+        is_negative: bool,
+        verb: char,
+    ) -> Result<()> {
+        let is_unsigned = matches!(value, Value::Byte(_) | Value::Uint64(_));
+        match verb {
+            'v' if self.flags.sharp_v && is_unsigned => {
+                let sharp = std::mem::replace(&mut self.flags.sharp, true);
+                self.digits(magnitude, is_negative, 'x')?;
+                self.flags.sharp = sharp;
+                Ok(())
+            }
+            'v' => self.digits(magnitude, is_negative, 'd'),
+            'd' | 'b' | 'o' | 'O' | 'x' | 'X' => self.digits(magnitude, is_negative, verb),
+            'c' | 'q' | 'U' => {
+                let code = u32::try_from(magnitude).ok().filter(|_| !is_negative);
+                let c = code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
+                match verb {
+                    'c' => self.padded(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                    'q' => self.padded(quote::quote_char(c, self.flags.plus).as_bytes()),
+                    _ => {
+                        let code = if is_negative { magnitude.wrapping_neg() } else { magnitude };
+                        self.unicode(code)
+                    }
+                }
+            }
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    /// `U+0078`, with `#` also the character.
+    fn unicode(&mut self, code: u64) -> Result<()> {
+        let digits = self.flags.precision.unwrap_or(4).max(4).min(self.bytes_max);
+        let mut text = format!("U+{}", pad_digits(&format!("{code:X}"), digits));
+        let c = u32::try_from(code).ok().and_then(char::from_u32);
+        if let Some(c) = c.filter(|c| self.flags.sharp && quote::is_printable(*c)) {
+            text.push_str(&format!(" '{c}'"));
+        }
+        let zero = std::mem::take(&mut self.flags.zero);
+        let result = self.padded(text.as_bytes());
+        self.flags.zero = zero;
+        result
+    }
+
+    fn digits(&mut self, magnitude: u64, is_negative: bool, verb: char) -> Result<()> {
+        let flags = self.flags;
+        let has_sign = is_negative || flags.plus || flags.space;
+        let mut least = 0;
+        if let Some(precision) = flags.precision {
+            if precision == 0 && magnitude == 0 {
+                self.flags.zero = false;
+                let result = self.padded(b"");
+                self.flags.zero = flags.zero;
+                return result;
+            }
+            least = precision;
+        } else if flags.zero && !flags.minus {
+            least = flags.width.unwrap_or(0).saturating_sub(usize::from(has_sign));
+        }
+        let bare = match verb {
+            'b' => format!("{magnitude:b}"),
+            'o' | 'O' => format!("{magnitude:o}"),
+            'x' => format!("{magnitude:x}"),
+            'X' => format!("{magnitude:X}"),
+            _ => magnitude.to_string(),
+        };
+        let digits = pad_digits(&bare, least.min(self.bytes_max));
+        let prefix = match verb {
+            'b' if flags.sharp => "0b",
+            'o' if flags.sharp && !digits.starts_with('0') => "0",
+            'O' => "0o",
+            'x' if flags.sharp => "0x",
+            'X' if flags.sharp => "0X",
+            _ => "",
+        };
+        let sign = match (is_negative, flags.plus, flags.space) {
+            (true, ..) => "-",
+            (false, true, _) => "+",
+            (false, false, true) => " ",
+            _ => "",
+        };
+        self.flags.zero = false;
+        let result = self.padded(format!("{sign}{prefix}{digits}").as_bytes());
+        self.flags.zero = flags.zero;
+        result
+    }
+
+    fn float(&mut self, value: f64, verb: u8, precision: Option<usize>) -> Result<()> {
+        let flags = self.flags;
+        let precision = flags.precision.map(|p| p.min(self.bytes_max)).or(precision);
+        let text = float::format(value, verb, precision);
+        let (sign, mut digits) = match text.strip_prefix(['-', '+']) {
+            Some(digits) if text.starts_with('-') => ("-", digits.to_owned()),
+            Some(digits) => ("+", digits.to_owned()),
+            None => ("+", text),
+        };
+        let sign = if sign == "+" && flags.space && !flags.plus { " " } else { sign };
+        if !value.is_finite() {
+            let shows_sign = sign != "+" || flags.plus || value.is_infinite() && flags.plus;
+            let shows_sign = shows_sign && !(value.is_nan() && !flags.space && !flags.plus);
+            let shown = if shows_sign || value.is_infinite() && sign == "+" {
+                format!("{sign}{digits}")
+            } else {
+                digits
+            };
+            self.flags.zero = false;
+            let result = self.padded(shown.as_bytes());
+            self.flags.zero = flags.zero;
+            return result;
+        }
+        if flags.sharp && verb != b'b' {
+            digits = with_point(&digits, verb, precision);
+        }
+        if sign == "+" && !flags.plus {
+            return self.padded(digits.as_bytes());
+        }
+        match flags.width {
+            Some(width) if flags.zero && !flags.minus && width > digits.len() + 1 => {
+                self.push(sign.as_bytes())?;
+                self.padding(width - digits.len() - 1, b'0')?;
+                self.push(digits.as_bytes())
+            }
+            _ => self.padded(format!("{sign}{digits}").as_bytes()),
+        }
+    }
+
+    fn complex(&mut self, value: &Value<'_>, re: f64, im: f64, verb: char) -> Result<()> {
+        let (letter, precision) = match verb {
+            'v' => (b'g', None),
+            'b' | 'g' | 'G' | 'x' | 'X' => (verb as u8, None),
+            'e' | 'E' | 'f' | 'F' => (verb as u8, Some(6)),
+            _ => return self.bad_verb(value, verb),
+        };
+        self.push(b"(")?;
+        self.float(re, letter, precision)?;
+        let plus = std::mem::replace(&mut self.flags.plus, true);
+        self.float(im, letter, precision)?;
+        self.flags.plus = plus;
+        self.push(b"i)")
+    }
+}
+
+fn pad_digits(digits: &str, least: usize) -> String {
+    format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len())))
+}
+
+/// `#` keeps the decimal point, and for `g` the trailing zeros.
+fn with_point(digits: &str, verb: u8, precision: Option<usize>) -> String {
+    let mut wanted = match verb {
+        b'g' | b'G' | b'x' => precision.unwrap_or(6),
+        _ => 0,
+    };
+    let is_hex = matches!(verb, b'x' | b'X');
+    let exponent = if is_hex { digits.find(['p', 'P']) } else { digits.find(['e', 'E']) };
+    let (mantissa, tail) = digits.split_at(exponent.unwrap_or(digits.len()));
+    let significant = mantissa.replace('.', "");
+    wanted = wanted.saturating_sub(significant.trim_start_matches('0').len());
+    let mut out = mantissa.to_owned();
+    if !mantissa.contains('.') {
+        wanted = wanted.saturating_sub(usize::from(mantissa == "0"));
+        out.push('.');
+    }
+    out.push_str(&"0".repeat(wanted));
+    out.push_str(tail);
+    out
+}

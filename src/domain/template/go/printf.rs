@@ -1,0 +1,230 @@
+//! `printf`: the format of Go's fmt, with its error texts.
+
+use super::print::{Flags, Printer};
+use crate::domain::template::error::Result;
+use crate::domain::template::value::Value;
+
+/// Go takes no larger width, precision or argument index.
+const NUMBER_MAX: usize = 1_000_000;
+
+/// `fmt.Sprintf`
+pub(crate) fn sprintf(format: &[u8], values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    let mut state = State {
+        rest: format,
+        values,
+        next: 0,
+        reordered: false,
+        good_index: true,
+        after_index: false,
+        printer: Printer::new(bytes_max),
+    };
+    state.run()?;
+    Ok(state.printer.out)
+}
+
+struct State<'v, 'a> {
+    rest: &'v [u8],
+    values: &'v [Value<'a>],
+    next: usize,
+    /// Whether this verb named its argument by `[n]`.
+    reordered: bool,
+    good_index: bool,
+    after_index: bool,
+    printer: Printer,
+}
+
+impl State<'_, '_> {
+    fn run(&mut self) -> Result<()> {
+        let mut any_reordered = false;
+        while !self.rest.is_empty() {
+            let plain = self.rest.iter().position(|b| *b == b'%').unwrap_or(self.rest.len());
+            let (text, rest) = self.rest.split_at(plain);
+            self.printer.push(text)?;
+            self.rest = rest.get(1..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            self.good_index = true;
+            self.reordered = false;
+            self.after_index = false;
+            self.verb()?;
+            any_reordered = self.reordered;
+        }
+        if !any_reordered && self.next < self.values.len() {
+            self.extra()?;
+        }
+        Ok(())
+    }
+
+    /// One directive, the `%` already read.
+    fn verb(&mut self) -> Result<()> {
+        self.flags();
+        self.argument_index();
+        self.width()?;
+        self.precision()?;
+        if !self.after_index {
+            self.argument_index();
+        }
+        let Some(verb) = self.character() else { return self.printer.push(b"%!(NOVERB)") };
+        let value = self.values.get(self.next);
+        if verb == '%' {
+            self.printer.push(b"%")
+        } else if !self.good_index {
+            self.printer.push(format!("%!{verb}(BADINDEX)").as_bytes())
+        } else if let Some(value) = value {
+            if verb == 'v' {
+                let flags = &mut self.printer.flags;
+                flags.sharp_v = std::mem::take(&mut flags.sharp);
+                flags.plus_v = std::mem::take(&mut flags.plus);
+            }
+            self.next += 1;
+            self.printer.argument(value, verb)
+        } else {
+            self.printer.push(format!("%!{verb}(MISSING)").as_bytes())
+        }
+    }
+
+    fn flags(&mut self) {
+        self.printer.flags = Flags::default();
+        let flags = &mut self.printer.flags;
+        while let Some((byte, rest)) = self.rest.split_first() {
+            match byte {
+                b'#' => flags.sharp = true,
+                b'0' => flags.zero = true,
+                b'+' => flags.plus = true,
+                b'-' => flags.minus = true,
+                b' ' => flags.space = true,
+                _ => break,
+            }
+            self.rest = rest;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let Some(rest) = self.rest.strip_prefix(&[byte]) else { return false };
+        self.rest = rest;
+        true
+    }
+
+    fn width(&mut self) -> Result<()> {
+        if self.take(b'*') {
+            match self.star() {
+                Some(width) => {
+                    self.printer.flags.minus |= width < 0;
+                    self.printer.flags.width = usize::try_from(width.unsigned_abs()).ok();
+                }
+                None => self.printer.push(b"%!(BADWIDTH)")?,
+            }
+            self.after_index = false;
+        } else {
+            self.printer.flags.width = self.number();
+            if self.after_index && self.printer.flags.width.is_some() {
+                self.good_index = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn precision(&mut self) -> Result<()> {
+        if !self.take(b'.') {
+            return Ok(());
+        }
+        if self.after_index {
+            self.good_index = false;
+        }
+        self.argument_index();
+        if self.take(b'*') {
+            match self.star() {
+                Some(precision) => self.printer.flags.precision = usize::try_from(precision).ok(),
+                None => self.printer.push(b"%!(BADPREC)")?,
+            }
+            self.after_index = false;
+        } else {
+            self.printer.flags.precision = Some(self.number().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// An `int` argument for a `*`.
+    fn star(&mut self) -> Option<i64> {
+        let value = self.values.get(self.next)?;
+        self.next += 1;
+        let number = match value {
+            Value::Int(n) | Value::Int64(n) => *n,
+            Value::Byte(n) => (*n).into(),
+            Value::Uint64(n) => i64::try_from(*n).ok()?,
+            _ => return None,
+        };
+        usize::try_from(number.unsigned_abs()).is_ok_and(|n| n <= NUMBER_MAX).then_some(number)
+    }
+
+    /// Decimal digits. Go gives up on the rest of the format when the number is absurd.
+    fn number(&mut self) -> Option<usize> {
+        let mut number = None;
+        while let Some((digit, rest)) = self.rest.split_first().filter(|(b, _)| b.is_ascii_digit())
+        {
+            let value: usize = number.unwrap_or(0) * 10 + usize::from(digit - b'0');
+            if number.is_some_and(|n| n > NUMBER_MAX) {
+                self.rest = &[];
+                return None;
+            }
+            number = Some(value);
+            self.rest = rest;
+        }
+        number
+    }
+
+    /// `[3]` chooses an argument.
+    fn argument_index(&mut self) {
+        self.after_index = false;
+        if self.rest.first() != Some(&b'[') {
+            return;
+        }
+        self.reordered = true;
+        let Some(close) = self.rest.iter().position(|b| *b == b']') else {
+            self.good_index = false;
+            self.rest = self.rest.get(1..).unwrap_or_default();
+            return;
+        };
+        let digits = self.rest.get(1..close).unwrap_or_default();
+        self.rest = self.rest.get(close + 1..).unwrap_or_default();
+        let index = str::from_utf8(digits).ok().and_then(|text| text.parse::<usize>().ok());
+        match index.and_then(|n| n.checked_sub(1)).filter(|n| *n < self.values.len()) {
+            Some(index) => {
+                self.next = index;
+                self.after_index = true;
+            }
+            None => {
+                self.good_index = false;
+                self.after_index = index.is_some();
+            }
+        }
+    }
+
+    fn character(&mut self) -> Option<char> {
+        let chunk = self.rest.utf8_chunks().next()?;
+        let c = chunk.valid().chars().next();
+        let bytes = c.map_or(1, char::len_utf8);
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+        Some(c.unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    /// `%!(EXTRA type=value, …)`
+    fn extra(&mut self) -> Result<()> {
+        self.printer.flags = Flags::default();
+        self.printer.push(b"%!(EXTRA ")?;
+        for (i, value) in self.values.iter().skip(self.next).enumerate() {
+            if i > 0 {
+                self.printer.push(b", ")?;
+            }
+            if matches!(value, Value::Absent | Value::Nil) {
+                self.printer.push(b"<nil>")?;
+            } else {
+                self.printer.push(value.type_name().as_bytes())?;
+                self.printer.push(b"=")?;
+                self.printer.argument(value, 'v')?;
+            }
+        }
+        self.printer.push(b")")
+    }
+}

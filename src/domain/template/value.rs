@@ -1,0 +1,452 @@
+//! Values as templates see them: Go's dynamic types, as far as a template can meet them.
+//!
+//! Text and numbers of a secret are borrowed from the snapshot; a map of a secret is unpacked one level
+//! at a time, when something looks into it. Maps are shared and mutable, as in Go (`sprig_set`, `mergeMap`).
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use super::budget::Meter;
+use super::error::Result;
+use crate::base::json::Json;
+use crate::domain::vault::{Auth, Reading, WrapInfo};
+
+/// A Go string: bytes, usually UTF-8.
+#[derive(Clone)]
+pub(crate) enum Text<'a> {
+    /// Of the snapshot or the template.
+    Borrowed(&'a [u8]),
+    /// Made by a function.
+    Shared(Rc<[u8]>),
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Text<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Shared(bytes.into())
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl PartialOrd for Text<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl std::borrow::Borrow<[u8]> for Text<'_> {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+/// A value with its Go type.
+#[derive(Clone)]
+pub(crate) enum Value<'a> {
+    /// No value at all (Go's invalid `reflect.Value`): what a pipeline makes of nil.
+    Absent,
+    /// nil in a place of type `interface {}`: a JSON null, a missing key of a map.
+    Nil,
+    /// A nil pointer of the named type.
+    NilPointer(&'static str),
+    Bool(bool),
+    /// `int`
+    Int(i64),
+    Int64(i64),
+    /// `uint8`: an element of a string.
+    Byte(u8),
+    Uint64(u64),
+    Float(f64),
+    Complex(f64, f64),
+    Text(Text<'a>),
+    /// `json.Number`: a number of a secret, as it was written. Its kind is string.
+    Number(Text<'a>),
+    List(List<'a>),
+    Map(Map<'a>),
+    /// `<-chan int64`: what `loop` returns; can be read once.
+    Channel(Rc<Countdown>),
+    Secret(Rc<SecretView<'a>>),
+    Auth(&'a Auth),
+    Wrap(&'a WrapInfo),
+    /// The store of one render.
+    Scratch,
+}
+
+/// What is left of a `loop`.
+pub(crate) struct Countdown {
+    pub(crate) next: Cell<i64>,
+    pub(crate) end: i64,
+}
+
+/// A response of Vault (`*dependency.Secret`).
+pub(crate) struct SecretView<'a> {
+    pub(crate) reading: &'a Reading,
+    pub(crate) data: Map<'a>,
+}
+
+/// The element type of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// `[]interface {}`
+    Any,
+    /// `[]int`
+    Int,
+    /// `[][]interface {}`
+    Lists,
+    /// `[]string`
+    Text,
+}
+
+/// A Go slice.
+#[derive(Clone)]
+pub(crate) struct List<'a> {
+    pub(crate) of: Of,
+    items: Rc<Items<'a>>,
+}
+
+struct Items<'a>(Vec<Value<'a>>);
+
+impl<'a> List<'a> {
+    pub(crate) fn new(of: Of, items: Vec<Value<'a>>) -> Self {
+        Self { of, items: Rc::new(Items(items)) }
+    }
+
+    pub(crate) fn any(items: Vec<Value<'a>>) -> Value<'a> {
+        Value::List(Self::new(Of::Any, items))
+    }
+
+    pub(crate) fn texts(items: Vec<Text<'a>>) -> Value<'a> {
+        Value::List(Self::new(Of::Text, items.into_iter().map(Value::Text).collect()))
+    }
+}
+
+impl<'a> Deref for List<'a> {
+    type Target = [Value<'a>];
+
+    fn deref(&self) -> &[Value<'a>] {
+        &self.items.0
+    }
+}
+
+/// The element type of a map; keys are strings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MapOf {
+    /// `map[string]interface {}`
+    Any,
+    /// `map[string]string`
+    Text,
+}
+
+/// The entries of a map, sorted by key.
+pub(crate) type Entries<'a> = BTreeMap<Text<'a>, Value<'a>>;
+
+/// A Go map: shared, mutable, sorted.
+#[derive(Clone)]
+pub(crate) struct Map<'a>(Rc<MapCell<'a>>);
+
+struct MapCell<'a> {
+    of: MapOf,
+    /// What the map is made of as long as nothing looked inside it.
+    source: Cell<Option<&'a BTreeMap<String, Json>>>,
+    entries: RefCell<Entries<'a>>,
+}
+
+impl<'a> Map<'a> {
+    pub(crate) fn new(of: MapOf, entries: Entries<'a>) -> Self {
+        Self(Rc::new(MapCell { of, source: Cell::new(None), entries: RefCell::new(entries) }))
+    }
+
+    pub(crate) fn any(entries: Entries<'a>) -> Value<'a> {
+        Value::Map(Self::new(MapOf::Any, entries))
+    }
+
+    /// A view of an object of a secret.
+    pub(crate) fn of_json(source: &'a BTreeMap<String, Json>) -> Self {
+        let map = Self::new(MapOf::Any, BTreeMap::new());
+        map.0.source.set(Some(source));
+        map
+    }
+
+    pub(crate) fn of(&self) -> MapOf {
+        self.0.of
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.source.get().map_or_else(|| self.0.entries.borrow().len(), BTreeMap::len)
+    }
+
+    /// Only what can be mutated must be unpacked before it is handed out.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Value<'a>> {
+        if let Some(source) = self.0.source.get() {
+            let child = source.get(str::from_utf8(key).ok()?)?;
+            if !matches!(child, Json::Object(_) | Json::Array(_)) {
+                return Some(Value::of_json(child));
+            }
+        }
+        self.unpack();
+        self.0.entries.borrow().get(key).cloned()
+    }
+
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        match self.0.source.get() {
+            Some(source) => str::from_utf8(key).is_ok_and(|key| source.contains_key(key)),
+            None => self.0.entries.borrow().contains_key(key),
+        }
+    }
+
+    pub(crate) fn insert(&self, key: Text<'a>, value: Value<'a>) {
+        self.unpack();
+        self.0.entries.borrow_mut().insert(key, value);
+    }
+
+    pub(crate) fn remove(&self, key: &[u8]) {
+        self.unpack();
+        let _old = self.0.entries.borrow_mut().remove(key);
+    }
+
+    /// All entries as they are now; later changes of the map do not disturb who walks them.
+    pub(crate) fn entries(&self) -> Vec<(Text<'a>, Value<'a>)> {
+        self.unpack();
+        self.0.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    fn unpack(&self) {
+        if let Some(source) = self.0.source.take() {
+            let entry = |(key, value): (&'a String, &'a Json)| {
+                (Text::Borrowed(key.as_bytes()), Value::of_json(value))
+            };
+            *self.0.entries.borrow_mut() = source.iter().map(entry).collect();
+        }
+    }
+
+    /// Whether `value` is this very map or holds it: putting it inside would make a circle.
+    pub(crate) fn is_within(&self, value: &Value<'a>, meter: &mut Meter) -> Result<bool> {
+        let mut queue = vec![value.clone()];
+        while let Some(value) = queue.pop() {
+            meter.step()?;
+            match value {
+                Value::Map(map) if Rc::ptr_eq(&map.0, &self.0) => return Ok(true),
+                Value::Map(map) => queue.extend(map.0.entries.borrow().values().cloned()),
+                Value::List(list) => queue.extend(list.iter().cloned()),
+                Value::Secret(view) => queue.push(Value::Map(view.data.clone())),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Values can nest as deep as a template has steps, so they are dropped without recursion.
+impl Drop for Items<'_> {
+    fn drop(&mut self) {
+        bury(std::mem::take(&mut self.0));
+    }
+}
+
+impl Drop for MapCell<'_> {
+    fn drop(&mut self) {
+        bury(std::mem::take(self.entries.get_mut()).into_values().collect());
+    }
+}
+
+fn bury(mut queue: Vec<Value<'_>>) {
+    while let Some(value) = queue.pop() {
+        match value {
+            Value::List(mut list) => {
+                if let Some(items) = Rc::get_mut(&mut list.items) {
+                    queue.append(&mut items.0);
+                }
+            }
+            Value::Map(mut map) => {
+                if let Some(cell) = Rc::get_mut(&mut map.0) {
+                    queue.extend(std::mem::take(cell.entries.get_mut()).into_values());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    pub(crate) const EMPTY: Self = Value::Text(Text::Borrowed(b""));
+
+    pub(crate) fn text(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Text(Text::from(bytes.into()))
+    }
+
+    /// A value of a response; numbers keep their text.
+    pub(crate) fn of_json(json: &'a Json) -> Self {
+        match json {
+            Json::Null => Self::Nil,
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(text) => Self::Number(Text::Borrowed(text.as_bytes())),
+            Json::String(text) => Self::Text(Text::Borrowed(text.as_bytes())),
+            Json::Array(items) => List::any(items.iter().map(Self::of_json).collect()),
+            Json::Object(members) => Self::Map(Map::of_json(members)),
+        }
+    }
+
+    /// Go's truth: not the zero value of its kind, not empty.
+    pub(crate) fn truth(&self) -> bool {
+        match self {
+            Self::Absent | Self::Nil | Self::NilPointer(_) => false,
+            Self::Bool(truth) => *truth,
+            Self::Int(n) | Self::Int64(n) => *n != 0,
+            Self::Byte(n) => *n != 0,
+            Self::Uint64(n) => *n != 0,
+            Self::Float(n) => *n != 0.0,
+            Self::Complex(re, im) => *re != 0.0 || *im != 0.0,
+            Self::Text(text) | Self::Number(text) => !text.is_empty(),
+            Self::List(list) => !list.is_empty(),
+            Self::Map(map) => map.len() != 0,
+            Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
+                true
+            }
+        }
+    }
+
+    pub(crate) fn is_nil(&self) -> bool {
+        matches!(self, Self::Absent | Self::Nil | Self::NilPointer(_))
+    }
+
+    /// Go's name of the type, as `%T` prints it.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Absent | Self::Nil => "<nil>",
+            Self::NilPointer(name) => name,
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Int64(_) => "int64",
+            Self::Byte(_) => "uint8",
+            Self::Uint64(_) => "uint64",
+            Self::Float(_) => "float64",
+            Self::Complex(..) => "complex128",
+            Self::Text(_) => "string",
+            Self::Number(_) => "json.Number",
+            Self::List(list) => match list.of {
+                Of::Any => "[]interface {}",
+                Of::Int => "[]int",
+                Of::Lists => "[][]interface {}",
+                Of::Text => "[]string",
+            },
+            Self::Map(map) => match map.of() {
+                MapOf::Any => "map[string]interface {}",
+                MapOf::Text => "map[string]string",
+            },
+            Self::Channel(_) => "<-chan int64",
+            Self::Secret(_) => "*dependency.Secret",
+            Self::Auth(_) => "*dependency.SecretAuth",
+            Self::Wrap(_) => "*dependency.SecretWrapInfo",
+            Self::Scratch => "*template.Scratch",
+        }
+    }
+
+    /// Go's name of the kind (`reflect.Kind`).
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Absent | Self::Nil => "invalid",
+            Self::Number(_) => "string",
+            Self::List(_) => "slice",
+            Self::Map(_) => "map",
+            Self::Channel(_) => "chan",
+            Self::NilPointer(_)
+            | Self::Secret(_)
+            | Self::Auth(_)
+            | Self::Wrap(_)
+            | Self::Scratch => "ptr",
+            Self::Bool(_)
+            | Self::Int(_)
+            | Self::Int64(_)
+            | Self::Byte(_)
+            | Self::Uint64(_)
+            | Self::Float(_)
+            | Self::Complex(..)
+            | Self::Text(_) => self.type_name(),
+        }
+    }
+
+    /// The exported fields of a struct, in Go's order; `None` for what is no struct.
+    pub(crate) fn fields(&self) -> Option<Vec<(&'static str, Self)>> {
+        match self {
+            Self::Secret(view) => Some(secret_fields(view)),
+            Self::Auth(auth) => Some(auth_fields(auth)),
+            Self::Wrap(wrap) => Some(wrap_fields(wrap)),
+            _ => None,
+        }
+    }
+}
+
+fn secret_fields<'a>(view: &SecretView<'a>) -> Vec<(&'static str, Value<'a>)> {
+    let reading = view.reading;
+    let auth = reading.auth.as_ref();
+    let wrap = reading.wrap_info.as_ref();
+    vec![
+        ("RequestID", borrowed(&reading.request_id)),
+        ("LeaseID", borrowed(&reading.lease_id)),
+        ("LeaseDuration", seconds(reading.lease_duration)),
+        ("Renewable", Value::Bool(reading.renewable)),
+        ("Data", Value::Map(view.data.clone())),
+        ("Warnings", borrowed_list(&reading.warnings)),
+        ("Auth", auth.map_or(Value::NilPointer("*dependency.SecretAuth"), Value::Auth)),
+        ("WrapInfo", wrap.map_or(Value::NilPointer("*dependency.SecretWrapInfo"), Value::Wrap)),
+    ]
+}
+
+fn auth_fields(auth: &Auth) -> Vec<(&'static str, Value<'_>)> {
+    let metadata = auth.metadata.iter();
+    let metadata = metadata.map(|(k, v)| (Text::Borrowed(k.as_bytes()), borrowed(v)));
+    vec![
+        ("ClientToken", borrowed(auth.client_token.expose())),
+        ("Accessor", borrowed(&auth.accessor)),
+        ("Policies", borrowed_list(&auth.policies)),
+        ("Metadata", Value::Map(Map::new(MapOf::Text, metadata.collect()))),
+        ("LeaseDuration", seconds(auth.lease_duration)),
+        ("Renewable", Value::Bool(auth.renewable)),
+    ]
+}
+
+fn wrap_fields(wrap: &WrapInfo) -> Vec<(&'static str, Value<'_>)> {
+    vec![
+        ("Token", borrowed(wrap.token.expose())),
+        ("TTL", seconds(wrap.ttl)),
+        ("CreationTime", borrowed(&wrap.creation_time)),
+        ("WrappedAccessor", borrowed(&wrap.wrapped_accessor)),
+    ]
+}
+
+fn borrowed(text: &str) -> Value<'_> {
+    Value::Text(Text::Borrowed(text.as_bytes()))
+}
+
+fn borrowed_list(texts: &[String]) -> Value<'_> {
+    List::texts(texts.iter().map(|text| Text::Borrowed(text.as_bytes())).collect())
+}
+
+fn seconds<'a>(n: u64) -> Value<'a> {
+    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,127 @@
+//! The mode `render`: one template, once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapter::{files, manifest};
+use crate::base::json::Json;
+use crate::base::secret::Secret;
+use crate::base::time::Wall;
+use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
+use crate::domain::vault::Reading;
+use crate::run::limits::{FILE_BYTES_MAX, RENDER};
+
+/// What to do.
+pub(crate) struct Options {
+    /// File with all that the template can see; without one it sees Vault.
+    pub(crate) data: Option<String>,
+    /// Go's `missingkey=error`.
+    pub(crate) error_on_missing_key: bool,
+    /// Empty for `{{`.
+    pub(crate) left_delimiter: String,
+    /// Empty for `}}`.
+    pub(crate) right_delimiter: String,
+    /// `-` is standard input.
+    pub(crate) template: String,
+}
+
+/// Why there is no text: one line.
+pub(crate) enum Failure {
+    /// The template, or what it asked for.
+    Template(String),
+    /// The command line or a file that it names.
+    Usage(String),
+}
+
+/// Renders the template.
+pub(crate) fn run(options: &Options) -> Result<Secret, Failure> {
+    let text = manifest::read(&options.template, FILE_BYTES_MAX).map_err(Failure::Usage)?;
+    let snapshot = match &options.data {
+        Some(file) => read_snapshot(file).map_err(Failure::Usage)?,
+        None => return live(),
+    };
+    let (left, right) = (&options.left_delimiter, &options.right_delimiter);
+    let failed = |error: TemplateError| {
+        let TemplateError { line, column, message, .. } = error;
+        Failure::Template(format!("{}:{line}:{column}: {message}", options.template))
+    };
+    let template =
+        Template::parse(&options.template, &text, left, right, RENDER).map_err(failed)?;
+    match template.render(&snapshot, options.error_on_missing_key, RENDER) {
+        Outcome::Done(rendered) => Ok(rendered.text),
+        Outcome::Fail(error) => Err(failed(error)),
+        Outcome::Lack { lacking, .. } => {
+            let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+            Err(Failure::Template(format!("{}: not found: {}", options.template, names.join(", "))))
+        }
+    }
+}
+
+/// With secrets of a live Vault.
+fn live() -> Result<Secret, Failure> {
+    let line = "render without --data is not supported: give it a file with the data";
+    Err(Failure::Usage(line.to_owned()))
+}
+
+fn read_snapshot(file: &str) -> Result<Snapshot, String> {
+    let bytes = files::read_bounded(Path::new(file), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let json = Json::parse(&bytes).map_err(|e| format!("{file}: {e}"))?;
+    snapshot(&json).map_err(|clause| format!("{file}: {clause}"))
+}
+
+/// `{"secrets": {PATH: response of Vault}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds}`.
+/// What is not in it does not exist.
+fn snapshot(data: &Json) -> Result<Snapshot, String> {
+    let members = data.as_object().ok_or("want a JSON object")?;
+    let mut snapshot = Snapshot { complete: true, ..Snapshot::default() };
+    for (key, value) in members {
+        match key.as_str() {
+            "secrets" => {
+                for (path, response) in object(key, value)? {
+                    let reading = Reading::decode(response)
+                        .map_err(|clause| format!("secrets, {path:?}: {clause}"))?;
+                    let path = trimmed(path);
+                    snapshot.found.insert(Want::Read { path }, Found::Reading(Arc::new(reading)));
+                }
+            }
+            "lists" => {
+                for (path, names) in object(key, value)? {
+                    let names = names.as_array().and_then(|names| {
+                        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+                    });
+                    let mut names: Vec<String> =
+                        names.ok_or_else(|| format!("lists, {path:?}: want an array of names"))?;
+                    names.sort_unstable();
+                    snapshot.found.insert(Want::List { path: trimmed(path) }, Found::List(names));
+                }
+            }
+            "env" => {
+                for (name, text) in object(key, value)? {
+                    let text = text.as_str();
+                    let text = text.ok_or_else(|| format!("env, {name:?}: want a string"))?;
+                    snapshot.env.insert(name.clone(), text.to_owned());
+                }
+            }
+            "now" => {
+                let milliseconds = value.as_i64().and_then(|seconds| seconds.checked_mul(1000));
+                snapshot.now = Some(Wall(milliseconds.ok_or("now: want whole seconds")?));
+            }
+            other => {
+                let known = "secrets, lists, env and now";
+                return Err(format!("unknown key {other:?}, there are {known}"));
+            }
+        }
+    }
+    Ok(snapshot)
+}
+
+fn object<'j>(key: &str, value: &'j Json) -> Result<&'j BTreeMap<String, Json>, String> {
+    value.as_object().ok_or_else(|| format!("{key}: want a JSON object"))
+}
+
+/// As templates' paths are looked up.
+fn trimmed(path: &str) -> String {
+    path.trim().trim_matches('/').to_owned()
+}
