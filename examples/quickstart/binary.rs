@@ -16,7 +16,7 @@ pub(crate) fn build() -> Outcome<PathBuf> {
     let binary = folder.join("vault-injector");
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--bin", "vault-injector"]);
+        command.args(["build", "--bin", "vault-injector"]);
         command.args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
         let profile = folder.file_name().unwrap_or_default();
         match profile.to_str() {

@@ -49,6 +49,7 @@ impl Screen {
 
     /// `name: value`
     pub(crate) fn fact(&self, name: &str, value: &str) {
+        let value = value.trim_end().replace('\n', "\n      ");
         println!("   {} {value}", self.paint("2", &format!("{name}:")));
     }
 

@@ -23,11 +23,6 @@ impl Clock {
         Mono::at(Instant::now().saturating_duration_since(self.origin))
     }
 
-    /// The instant at which [`Clock::now`] gives `at`, for waits of the standard library.
-    pub(crate) fn instant(&self, at: Mono) -> Option<Instant> {
-        self.origin.checked_add(at.since_start())
-    }
-
     /// Wall-clock time; a clock before 1970 reads as 1970.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub(crate) fn wall(&self) -> Wall {
@@ -46,7 +41,6 @@ mod tests {
         let copy = clock;
         let first = clock.now();
         assert!(copy.now() >= first);
-        assert!(clock.instant(first).is_some());
         assert!(clock.wall().seconds() > 1_700_000_000);
     }
 }

@@ -142,22 +142,7 @@ impl HttpClient {
         })
     }
 
-    /// Ends the requests that other threads are waiting for, and all connections. The client stays
-    /// usable: later requests connect anew.
-    pub(crate) fn abort(&self) {
-        let fresh = Agents::new(&self.settings, self.proxy.as_ref(), &self.resolver);
-        let old = std::mem::replace(
-            &mut *self.agents.write().unwrap_or_else(PoisonError::into_inner),
-            fresh,
-        );
-        old.direct.shutdown();
-        if let Some(proxied) = old.proxied {
-            proxied.shutdown();
-        }
-    }
-
-    /// Closes the connections that nobody uses, with their buffers. For moments when no request is
-    /// under way: a later [`HttpClient::abort`] would not reach it.
+    /// Closes the connections that nobody uses, with their buffers.
     pub(crate) fn close_idle(&self) {
         let fresh = Agents::new(&self.settings, self.proxy.as_ref(), &self.resolver);
         *self.agents.write().unwrap_or_else(PoisonError::into_inner) = fresh;

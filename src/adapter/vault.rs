@@ -196,11 +196,6 @@ impl VaultClient {
         Ok(reply(second))
     }
 
-    /// Ends the requests that other threads are waiting for, such as at SIGTERM. The client stays usable.
-    pub(crate) fn abort(&self) {
-        self.http.abort();
-    }
-
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
     pub(crate) fn close_idle(&self) {
         self.http.close_idle();

@@ -6,6 +6,7 @@ mod render;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::run::agent::Life;
@@ -78,14 +79,13 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The one place of this layer that writes to standard output.
-#[expect(clippy::print_stdout, reason = "what the user asked for")]
+/// The one place of this layer that writes to standard output. A reader that went away is not told.
 pub(crate) fn say(text: &str) {
-    print!("{text}");
+    let mut out = std::io::stdout().lock();
+    let _unread = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// The one place of this layer that writes to standard error.
-#[expect(clippy::print_stderr, reason = "what the user must know")]
 pub(crate) fn complain(text: &str) {
-    eprint!("{text}");
+    let _unread = std::io::stderr().lock().write_all(text.as_bytes());
 }

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
-use crate::domain::agent_config::Environment;
-use crate::run::render::{Failure, Options, run};
+use crate::domain::agent_config::{Environment, of_environment};
+use crate::run::render::{Failure, Options, Source, run};
 
 /// Render a template and print what it makes.
 ///
-/// With --data nothing is fetched: the file holds all the secrets, names and variables that there are.
+/// Secrets come from Vault as VAULT_ADDR, VAULT_TOKEN and their kin describe it. With --data nothing is
+/// fetched: the file holds all the secrets, names and variables that there are.
 /// A template that fails prints nothing but one line FILE:line:column: message, and the exit code is 1.
 #[derive(FromArgs)]
 struct Words {
@@ -30,7 +31,7 @@ struct Words {
     template: String,
 }
 
-pub(crate) fn main(words: &[String], _env: &Environment) -> ExitCode {
+pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     protect_standard_input(&mut words);
     let words = match Words::from_args(&["vault-injector", "render"], &words) {
@@ -45,8 +46,21 @@ pub(crate) fn main(words: &[String], _env: &Environment) -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) };
         }
     };
+    let source = match words.data {
+        Some(file) => Source::Data(file),
+        None => match of_environment(env) {
+            Ok(client) => {
+                let token_file = env.get("HOME").map(|home| format!("{home}/.vault-token"));
+                Source::Live { client: Box::new(client), env: env.clone(), token_file }
+            }
+            Err(mistakes) => {
+                mistakes.iter().for_each(|mistake| super::complain(&format!("{mistake}\n")));
+                return ExitCode::from(super::EXIT_USAGE);
+            }
+        },
+    };
     let options = Options {
-        data: words.data,
+        source,
         error_on_missing_key: words.error_on_missing_key,
         left_delimiter: words.left_delimiter,
         right_delimiter: words.right_delimiter,

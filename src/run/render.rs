@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::adapter::clock::Clock;
+use crate::adapter::vault::VaultClient;
 use crate::adapter::{files, manifest};
 use crate::base::json::Json;
+use crate::base::report::OneLine;
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
+use crate::domain::agent_config::{Client, Environment};
 use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
-use crate::domain::vault::Reading;
-use crate::run::limits::{FILE_BYTES_MAX, RENDER};
+use crate::domain::vault::{MountTable, Reading};
+use crate::run::fetching::{self, Fetcher};
+use crate::run::limits::{self, FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
 
 /// What to do.
 pub(crate) struct Options {
-    /// File with all that the template can see; without one it sees Vault.
-    pub(crate) data: Option<String>,
+    /// Where secrets come from.
+    pub(crate) source: Source,
     /// Go's `missingkey=error`.
     pub(crate) error_on_missing_key: bool,
     /// Empty for `{{`.
@@ -24,6 +29,21 @@ pub(crate) struct Options {
     pub(crate) right_delimiter: String,
     /// `-` is standard input.
     pub(crate) template: String,
+}
+
+/// Where secrets come from.
+pub(crate) enum Source {
+    /// A file with all that the template can see.
+    Data(String),
+    /// A Vault.
+    Live {
+        /// How to reach it, and as whom.
+        client: Box<Client>,
+        /// What `env` and its kin see.
+        env: Environment,
+        /// Holds the token if the environment does not: where Vault's command line leaves it.
+        token_file: Option<String>,
+    },
 }
 
 /// Why there is no text: one line.
@@ -37,31 +57,86 @@ pub(crate) enum Failure {
 /// Renders the template.
 pub(crate) fn run(options: &Options) -> Result<Secret, Failure> {
     let text = manifest::read(&options.template, FILE_BYTES_MAX).map_err(Failure::Usage)?;
-    let snapshot = match &options.data {
-        Some(file) => read_snapshot(file).map_err(Failure::Usage)?,
-        None => return live(),
-    };
     let (left, right) = (&options.left_delimiter, &options.right_delimiter);
-    let failed = |error: TemplateError| {
-        let TemplateError { line, column, message, .. } = error;
-        Failure::Template(format!("{}:{line}:{column}: {message}", options.template))
-    };
-    let template =
-        Template::parse(&options.template, &text, left, right, RENDER).map_err(failed)?;
-    match template.render(&snapshot, options.error_on_missing_key, RENDER) {
-        Outcome::Done(rendered) => Ok(rendered.text),
-        Outcome::Fail(error) => Err(failed(error)),
-        Outcome::Lack { lacking, .. } => {
-            let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
-            Err(Failure::Template(format!("{}: not found: {}", options.template, names.join(", "))))
+    let template = Template::parse(&options.template, &text, left, right, RENDER);
+    let template = template.map_err(|error| options.failed(error))?;
+    match &options.source {
+        Source::Data(file) => {
+            let mut snapshot = read_snapshot(file).map_err(Failure::Usage)?;
+            options.settle(&template, &mut snapshot, |want| Err(format!("{want}: not found")))
+        }
+        Source::Live { client, env, token_file } => {
+            let clock = Clock::start();
+            let (env, now) = (env.clone(), Some(clock.wall()));
+            let mut snapshot = Snapshot { env, now, ..Snapshot::default() };
+            let token_file = || read_text(token_file.as_deref()?);
+            let token =
+                client.token.clone().or_else(|| token_file().map(|t| Secret::new(t.trim())));
+            let connection = VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
+            let connection = connection.map_err(|e| Failure::Usage(OneLine(&e).to_string()))?;
+            let fetcher = Fetcher { client: connection, namespace: client.namespace.clone() };
+            let mut mounts = MountTable::default();
+            options.settle(&template, &mut snapshot, |want| {
+                fetch(&fetcher, &mut mounts, token.as_ref(), want).map_err(|f| f.error)
+            })
         }
     }
 }
 
-/// With secrets of a live Vault.
-fn live() -> Result<Secret, Failure> {
-    let line = "render without --data is not supported: give it a file with the data";
-    Err(Failure::Usage(line.to_owned()))
+impl Options {
+    /// Renders, fetches what was lacking, renders again.
+    fn settle(
+        &self,
+        template: &Template,
+        snapshot: &mut Snapshot,
+        mut fetch: impl FnMut(&Want) -> Result<Found, String>,
+    ) -> Result<Secret, Failure> {
+        let failed = |line| Failure::Template(format!("{}: {line}", self.template));
+        for _pass in 0..RENDER_PASSES_MAX {
+            match template.render(snapshot, self.error_on_missing_key, RENDER) {
+                Outcome::Done(rendered) => return Ok(rendered.text),
+                Outcome::Fail(error) => return Err(self.failed(error)),
+                Outcome::Lack { lacking, .. } => {
+                    for want in lacking {
+                        let found = fetch(&want).map_err(failed)?;
+                        snapshot.found.insert(want, found);
+                    }
+                }
+            }
+        }
+        Err(failed(format!("asks for other secrets each time, {RENDER_PASSES_MAX} times so far")))
+    }
+
+    fn failed(&self, error: TemplateError) -> Failure {
+        let TemplateError { line, column, message, .. } = error;
+        Failure::Template(format!("{}:{line}:{column}: {message}", self.template))
+    }
+}
+
+/// One secret, list or file.
+fn fetch(
+    fetcher: &Fetcher,
+    mounts: &mut MountTable,
+    token: Option<&Secret>,
+    want: &Want,
+) -> Result<Found, fetching::Failure> {
+    if let Want::File { path } = want {
+        return Ok(read_text(path).map_or(Found::Absent, |text| Found::File(Secret::new(text))));
+    }
+    let mount = match mounts.of(want.path()) {
+        Some(mount) => mount.clone(),
+        None => {
+            let mount = fetcher.look_up_mount(token, want)?;
+            mounts.insert(mount.clone());
+            mount
+        }
+    };
+    fetcher.fetch(token, want, &mount, (true, false))
+}
+
+/// A text file, if it is there.
+fn read_text(path: &str) -> Option<String> {
+    String::from_utf8(files::read_bounded(Path::new(path), FILE_BYTES_MAX).ok()?).ok()
 }
 
 fn read_snapshot(file: &str) -> Result<Snapshot, String> {

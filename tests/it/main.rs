@@ -17,5 +17,6 @@ mod inject;
 mod inject_offline;
 mod layers;
 mod program;
+mod render_live;
 mod support;
 mod webhook;

@@ -222,24 +222,6 @@ fn nobody_there_is_an_error_with_the_address() {
 }
 
 #[test]
-fn abort_ends_a_waiting_request_and_leaves_the_client_usable() {
-    let server = Server::start(None, |asked| {
-        if asked.contains("lookup-self") { String::new() } else { http("204 No Content", "", "") }
-    });
-    let patient =
-        Connection { timeout: Some(Duration::from_secs(30)), ..connection(server.url("http")) };
-    let client = Arc::new(client(&patient));
-    let waiting = Arc::clone(&client);
-    let (tell, ended) = channel();
-    thread::spawn(move || tell.send(waiting.send(&Request::look_up_self()).is_err()));
-    server.request();
-    client.abort();
-    assert!(ended.recv_timeout(Duration::from_secs(5)).unwrap());
-    client.close_idle();
-    assert_eq!(client.send(&Request::revoke_self()).unwrap().status, 204);
-}
-
-#[test]
 fn connections_are_kept_and_shared_by_threads() {
     let server = Server::start(None, |_| http("200 OK", "", "{}"));
     let client = client(&connection(server.url("http")));

@@ -1,6 +1,7 @@
 //! How to reach Vault: the environment over the block `vault`.
 
-use super::section::{Notes, Section, parse_duration, parse_truth};
+use super::decode::normal_namespace;
+use super::section::{ConfigError, Notes, Section, parse_duration, parse_truth};
 use super::{Connection, Environment};
 use crate::base::secret::Secret;
 
@@ -15,6 +16,27 @@ const MAX_RETRIES: u32 = 2;
 pub(super) fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
     let of = |prefix: &str| env.get(&format!("{prefix}_{name}")).map(String::as_str);
     of("BAO").filter(|v| !v.is_empty()).or_else(|| of("VAULT").filter(|v| !v.is_empty()))
+}
+
+/// What the environment alone says, as to Vault's command line: the connection, the namespace in normal
+/// form and the token (`VAULT_ADDR`, `VAULT_NAMESPACE`, `VAULT_TOKEN` and their kin).
+pub fn of_environment(env: &Environment) -> Result<Client, Vec<ConfigError>> {
+    let notes = Notes::default();
+    let connection = decode(None, env, &notes);
+    let namespace = variable(env, "NAMESPACE").and_then(normal_namespace);
+    let token = variable(env, "TOKEN").map(Secret::new);
+    let (errors, _no_settings) = notes.into_parts();
+    if errors.is_empty() { Ok(Client { connection, namespace, token }) } else { Err(errors) }
+}
+
+/// A client of Vault as the environment describes it.
+pub struct Client {
+    /// How to reach Vault.
+    pub connection: Connection,
+    /// Of all requests.
+    pub namespace: Option<String>,
+    /// Whose policies count.
+    pub token: Option<Secret>,
 }
 
 /// Decodes `vault` and lays the environment over it.

@@ -361,7 +361,7 @@ fn own_template(section: &Section<'_>) -> TemplateConfig {
 }
 
 /// Without a leading slash, with one trailing slash; nothing and `root` are no namespace.
-fn normal_namespace(text: &str) -> Option<String> {
+pub(super) fn normal_namespace(text: &str) -> Option<String> {
     match text.trim().trim_matches('/') {
         "" | "root" => None,
         path => Some(format!("{path}/")),

@@ -8,6 +8,7 @@ mod section;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use connection::{Client, of_environment};
 pub use decode::{decode, merge};
 pub use hcl::{HclError, parse as parse_hcl};
 pub use section::ConfigError;

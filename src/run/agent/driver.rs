@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::Message;
-use super::asking::{Ask, Context, Failure, Question};
+use super::asking::{Ask, Context, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
@@ -28,6 +28,7 @@ use crate::domain::schedule::{
 };
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
+use crate::run::fetching::Failure;
 use crate::run::limits::FILE_BYTES_MAX;
 use crate::telemetry::log::Log;
 
@@ -187,7 +188,7 @@ impl Driver {
     /// Before a long wait, gives back what it does not need. Once after each activity.
     fn rest(&mut self) {
         if !std::mem::replace(&mut self.is_at_rest, true) {
-            self.context.client.close_idle();
+            self.context.fetcher.client.close_idle();
             allocator::trim();
             allocator::unmap_code();
         }

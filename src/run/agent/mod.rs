@@ -25,6 +25,7 @@ use crate::adapter::{entropy, files};
 use crate::base::report::OneLine;
 use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
+use crate::run::fetching::Fetcher;
 use crate::run::limits;
 use crate::telemetry::log::Log;
 use asking::{Answer, Context};
@@ -85,7 +86,10 @@ fn start(
     let env = command_environment(environment, &config.vault);
     let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
     let context = Context {
-        client: client.map_err(|error| OneLine(&error).to_string())?,
+        fetcher: Fetcher {
+            client: client.map_err(|error| OneLine(&error).to_string())?,
+            namespace: config.method.namespace.clone(),
+        },
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),
         env: env.clone(),

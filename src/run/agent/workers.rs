@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::Message;
-use super::asking::{Answer, Context, Failure, Question};
+use super::asking::{Answer, Context, Question};
 use crate::domain::vault::Verdict;
+use crate::run::fetching::Failure;
 
 /// Started at once: a further connection takes as long to set up as it takes to read three secrets, so
 /// more of them would only burden Vault.

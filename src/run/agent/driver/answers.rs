@@ -8,7 +8,8 @@ use super::{Driver, Held, grant_of};
 use crate::domain::schedule::{Event, Facts, Generation, Ticket};
 use crate::domain::template::{Found, Want};
 use crate::domain::vault::{Auth, Verdict};
-use crate::run::agent::asking::{Answer, Ask, Failure, Got};
+use crate::run::agent::asking::{Answer, Ask, Got};
+use crate::run::fetching::Failure;
 
 impl Driver {
     pub(super) fn answered(&mut self, answer: Answer) {

@@ -1,0 +1,228 @@
+//! Sprig: lists. Those named `must…` behave the same: a wrong argument is an error in both.
+
+use super::sprig_value::{same, strings};
+use super::text::joined;
+use super::{Arguments, Code, Function, Param, call, many};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::value::{List, Of, Text, Value};
+
+use Param::{Any, Int, Text as Words};
+
+const APPEND: Code = |e, v| {
+    let mut items = items(e, &v.value_at(0))?.to_vec();
+    items.push(v.value_at(1));
+    Ok(List::any(items))
+};
+const CHUNK: Code = |e, v| {
+    let list = v.value_at(1);
+    let items = items(e, &list)?;
+    let size = usize::try_from(v.int_at(0)).ok().filter(|size| *size > 0);
+    let size = size.ok_or_else(|| Fault::new("chunks of less than one element"))?;
+    let chunks = items.chunks(size).map(|chunk| List::any(chunk.to_vec()));
+    Ok(Value::List(List::new(Of::Lists, chunks.collect())))
+};
+const COMPACT: Code = |e, v| {
+    let list = v.value_at(0);
+    let items = items(e, &list)?.iter().filter(|item| item.truth());
+    Ok(List::any(items.cloned().collect()))
+};
+const FIRST: Code = |e, v| Ok(items(e, &v.value_at(0))?.first().cloned().unwrap_or(Value::Nil));
+const HAS: Code = |e, v| match v.value_at(1) {
+    list if list.is_nil() => Ok(Value::Bool(false)),
+    list => {
+        let items = items(e, &list)?;
+        Ok(Value::Bool(holds(e, items, &v.value_at(0))?))
+    }
+};
+const INITIAL: Code = |e, v| {
+    let list = v.value_at(0);
+    let items = items(e, &list)?;
+    Ok(List::any(items.split_last().map_or_else(Vec::new, |(_, rest)| rest.to_vec())))
+};
+const LAST: Code = |e, v| Ok(items(e, &v.value_at(0))?.last().cloned().unwrap_or(Value::Nil));
+const LIST: Code = |e, v| {
+    e.meter.elements(v.len())?;
+    Ok(List::any(v.to_vec()))
+};
+const PREPEND: Code = |e, v| {
+    let mut items = items(e, &v.value_at(0))?.to_vec();
+    items.insert(0, v.value_at(1));
+    Ok(List::any(items))
+};
+const REST: Code = |e, v| {
+    let list = v.value_at(0);
+    Ok(List::any(items(e, &list)?.from(1).to_vec()))
+};
+const REVERSE: Code = |e, v| {
+    let list = v.value_at(0);
+    Ok(List::any(items(e, &list)?.iter().rev().cloned().collect()))
+};
+const UNIQ: Code = |e, v| {
+    let list = v.value_at(0);
+    let mut out: Vec<Value<'_>> = Vec::new();
+    for item in items(e, &list)? {
+        if !holds(e, &out, item)? {
+            out.push(item.clone());
+        }
+    }
+    Ok(List::any(out))
+};
+const WITHOUT: Code = |e, v| {
+    let list = v.value_at(0);
+    let mut out = Vec::new();
+    for item in items(e, &list)? {
+        if !holds(e, v.from(1), item)? {
+            out.push(item.clone());
+        }
+    }
+    Ok(List::any(out))
+};
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] = &[
+    call("sprig_append", &[Any, Any], "the list and one more element", APPEND),
+    call("sprig_chunk", &[Int, Any], "the list in pieces of so many elements", CHUNK),
+    call("sprig_compact", &[Any], "the elements that are not empty", COMPACT),
+    many("sprig_concat", &[Any], "the lists as one", |e, v| {
+        let mut out = Vec::new();
+        for list in v {
+            out.extend_from_slice(items(e, list)?);
+        }
+        Ok(List::any(out))
+    }),
+    call("sprig_first", &[Any], "the first element, nil without one", FIRST),
+    call("sprig_has", &[Any, Any], "whether the value is in the list", HAS),
+    call("sprig_initial", &[Any], "all elements but the last", INITIAL),
+    call("sprig_join", &[Words, Any], "the elements as one text, without nil", |e, v| {
+        let texts = strings(e, &v.value_at(1))?;
+        joined(e, v.text_at(0), texts.into_iter())
+    }),
+    call("sprig_last", &[Any], "the last element, nil without one", LAST),
+    many("sprig_list", &[Any], "a list of the arguments", LIST),
+    call("sprig_mustAppend", &[Any, Any], "the list and one more element", APPEND),
+    call("sprig_mustChunk", &[Int, Any], "the list in pieces of so many elements", CHUNK),
+    call("sprig_mustCompact", &[Any], "the elements that are not empty", COMPACT),
+    call("sprig_mustFirst", &[Any], "the first element, nil without one", FIRST),
+    call("sprig_mustHas", &[Any, Any], "whether the value is in the list", HAS),
+    call("sprig_mustInitial", &[Any], "all elements but the last", INITIAL),
+    call("sprig_mustLast", &[Any], "the last element, nil without one", LAST),
+    call("sprig_mustPrepend", &[Any, Any], "one more element before the list", PREPEND),
+    call("sprig_mustPush", &[Any, Any], "the list and one more element", APPEND),
+    call("sprig_mustRest", &[Any], "all elements but the first", REST),
+    call("sprig_mustReverse", &[Any], "the elements from the last to the first", REVERSE),
+    many("sprig_mustSlice", &[Any, Any], "the elements from one index to before another", slice),
+    call("sprig_mustUniq", &[Any], "the elements, each once", UNIQ),
+    many(
+        "sprig_mustWithout",
+        &[Any, Any],
+        "the elements that are not among the other arguments",
+        WITHOUT,
+    ),
+    call("sprig_prepend", &[Any, Any], "one more element before the list", PREPEND),
+    call("sprig_push", &[Any, Any], "the list and one more element", APPEND),
+    call("sprig_rest", &[Any], "all elements but the first", REST),
+    call("sprig_reverse", &[Any], "the elements from the last to the first", REVERSE),
+    many("sprig_seq", &[Int], "the integers from one to another, as text", seq),
+    many("sprig_slice", &[Any, Any], "the elements from one index to before another", slice),
+    call("sprig_sortAlpha", &[Any], "the elements as texts, sorted", |e, v| {
+        let mut texts = strings(e, &v.value_at(0))?;
+        texts.sort_unstable();
+        Ok(List::texts(texts.into_iter().map(Text::from).collect()))
+    }),
+    many("sprig_tuple", &[Any], "a list of the arguments", LIST),
+    call("sprig_uniq", &[Any], "the elements, each once", UNIQ),
+    call("sprig_until", &[Int], "the integers from 0 to before another", |e, v| {
+        let end = v.int_at(0);
+        ints(e, 0, end, end.signum().max(-1))
+    }),
+    call(
+        "sprig_untilStep",
+        &[Int, Int, Int],
+        "the integers from one to before another, by a step",
+        |e, v| ints(e, v.int_at(0), v.int_at(1), v.int_at(2)),
+    ),
+    many(
+        "sprig_without",
+        &[Any, Any],
+        "the elements that are not among the other arguments",
+        WITHOUT,
+    ),
+];
+
+fn items<'v, 'a>(eval: &mut Eval<'a>, value: &'v Value<'a>) -> Result<&'v [Value<'a>]> {
+    match value {
+        Value::List(list) => {
+            eval.meter.elements(list.len())?;
+            Ok(list)
+        }
+        other => Err(Fault::new(format!("want a list, not a {}", other.type_name()))),
+    }
+}
+
+fn holds<'a>(eval: &mut Eval<'a>, items: &[Value<'a>], wanted: &Value<'a>) -> Result<bool> {
+    for item in items {
+        if same(eval, item, wanted, 0)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn slice<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let Value::List(list) = values.value_at(0) else {
+        let found = values.value_at(0);
+        return Err(Fault::new(format!("want a list, not a {}", found.type_name())));
+    };
+    if list.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let index = |i: usize, usual: usize| match values.get(i) {
+        Some(value) => usize::try_from(super::sprig_number::int(value)).ok(),
+        None => Some(usual),
+    };
+    let part = index(1, 0).zip(index(2, list.len())).and_then(|(from, to)| list.get(from..to));
+    let part = part.ok_or_else(|| Fault::new("the indices are not within the list"))?;
+    eval.meter.elements(part.len())?;
+    Ok(Value::List(List::new(list.of, part.to_vec())))
+}
+
+/// From `start` to before `end`; empty when the step leads away.
+fn steps(eval: &mut Eval<'_>, start: i64, end: i64, step: i64) -> Result<Vec<i64>> {
+    let leads_there = if end < start { step < 0 } else { step > 0 };
+    if !leads_there {
+        return Ok(Vec::new());
+    }
+    let count = start.abs_diff(end).div_ceil(step.unsigned_abs());
+    eval.meter.elements(usize::try_from(count).unwrap_or(usize::MAX))?;
+    let mut out = Vec::new();
+    let mut next = Some(start);
+    while let Some(n) = next.filter(|n| if step > 0 { *n < end } else { *n > end }) {
+        out.push(n);
+        next = n.checked_add(step);
+    }
+    Ok(out)
+}
+
+fn ints<'a>(eval: &mut Eval<'a>, start: i64, end: i64, step: i64) -> Result<Value<'a>> {
+    let numbers = steps(eval, start, end, step)?;
+    Ok(Value::List(List::new(Of::Int, numbers.into_iter().map(Value::Int).collect())))
+}
+
+/// The end is included; with three arguments the step is the second.
+fn seq<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let int = |i: usize| values.int_at(i);
+    let towards = |start: i64, end: i64| if end < start { -1 } else { 1 };
+    let (start, step, end) = match values.len() {
+        1 => (1, towards(1, int(0)), int(0)),
+        2 => (int(0), towards(int(0), int(1)), int(1)),
+        3 => (int(0), int(1), int(2)),
+        _ => return Ok(Value::EMPTY),
+    };
+    if end < start && step > 0 {
+        return Ok(Value::EMPTY);
+    }
+    let numbers = steps(eval, start, end.saturating_add(towards(start, end)), step)?;
+    let numbers = numbers.into_iter().map(|n| n.to_string().into_bytes());
+    joined(eval, b" ", numbers)
+}

@@ -1,0 +1,196 @@
+//! Sprig: arithmetic on whatever can be read as a number; what cannot is 0.
+
+use super::sprig_value::shown;
+use super::{Arguments, Code, Function, Param, call, many};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::go::literal;
+use crate::domain::template::value::Value;
+
+use Param::{Any, Float, Int, Text as Words};
+
+const MAX: Code = |_, v| fold(v, i64::max);
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] = &[
+    many("sprig_add", &[Any], "the sum of integers", |_, v| fold(v, i64::wrapping_add)),
+    call("sprig_add1", &[Any], "one more", |_, v| {
+        Ok(Value::Int64(int(&v.value_at(0)).wrapping_add(1)))
+    }),
+    call("sprig_add1f", &[Any], "one more, of a decimal", |_, v| {
+        Ok(Value::Float(Decimal::combine(float(&v.value_at(0)), 1.0, '+')))
+    }),
+    many("sprig_addf", &[Any], "the sum of decimals", |_, v| decimals(v, '+')),
+    call("sprig_atoi", &[Words], "an integer of a text, 0 when it is none", |_, v| {
+        let number = str::from_utf8(v.text_at(0)).ok().and_then(|text| text.parse().ok());
+        Ok(Value::Int(number.unwrap_or(0)))
+    }),
+    many("sprig_biggest", &[Any, Any], "the largest integer", MAX),
+    call("sprig_ceil", &[Any], "the next whole number up", |_, v| {
+        Ok(Value::Float(float(&v.value_at(0)).ceil()))
+    }),
+    call("sprig_div", &[Any, Any], "the quotient of integers", |_, v| {
+        divided(v, i64::wrapping_div)
+    }),
+    many("sprig_divf", &[Any, Any], "the quotient of decimals", |_, v| decimals(v, '/')),
+    call("sprig_float64", &[Any], "the value as a float", |_, v| {
+        Ok(Value::Float(float(&v.value_at(0))))
+    }),
+    call("sprig_floor", &[Any], "the next whole number down", |_, v| {
+        Ok(Value::Float(float(&v.value_at(0)).floor()))
+    }),
+    call("sprig_int", &[Any], "the value as an integer", |_, v| {
+        Ok(Value::Int(int(&v.value_at(0))))
+    }),
+    call("sprig_int64", &[Any], "the value as an integer", |_, v| {
+        Ok(Value::Int64(int(&v.value_at(0))))
+    }),
+    many("sprig_max", &[Any, Any], "the largest integer", MAX),
+    many("sprig_maxf", &[Any, Any], "the largest float", |_, v| folded(v, f64::max)),
+    many("sprig_min", &[Any, Any], "the smallest integer", |_, v| fold(v, i64::min)),
+    many("sprig_minf", &[Any, Any], "the smallest float", |_, v| folded(v, f64::min)),
+    call("sprig_mod", &[Any, Any], "the rest of a division of integers", |_, v| {
+        divided(v, i64::wrapping_rem)
+    }),
+    many("sprig_mul", &[Any, Any], "the product of integers", |_, v| fold(v, i64::wrapping_mul)),
+    many("sprig_mulf", &[Any, Any], "the product of decimals", |_, v| decimals(v, '*')),
+    many("sprig_round", &[Any, Int, Float], "the value with so many decimal places", round),
+    call("sprig_sub", &[Any, Any], "the difference of integers", |_, v| fold(v, i64::wrapping_sub)),
+    many("sprig_subf", &[Any, Any], "the difference of decimals", |_, v| decimals(v, '-')),
+    call("sprig_toDecimal", &[Any], "an integer of octal digits, 0 when they are none", |e, v| {
+        let text = shown(e, &v.value_at(0))?;
+        let number = str::from_utf8(&text).ok().and_then(|text| i64::from_str_radix(text, 8).ok());
+        Ok(Value::Int64(number.unwrap_or(0)))
+    }),
+];
+
+/// As Go's `cast` does it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "Go's conversions between number types"
+)]
+pub(super) fn int(value: &Value<'_>) -> i64 {
+    match value {
+        Value::Int(n) | Value::Int64(n) => *n,
+        Value::Byte(n) => (*n).into(),
+        Value::Uint64(n) => *n as i64,
+        Value::Float(n) => *n as i64,
+        Value::Bool(truth) => (*truth).into(),
+        Value::Text(text) | Value::Number(text) => {
+            let text = str::from_utf8(text).unwrap_or_default();
+            let whole = text
+                .split_once('.')
+                .filter(|(_, zeros)| !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0'));
+            literal::parse_int_any_base(whole.map_or(text, |(whole, _)| whole)).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Go's conversions between number types")]
+fn float(value: &Value<'_>) -> f64 {
+    match value {
+        Value::Float(n) => *n,
+        Value::Text(text) | Value::Number(text) => {
+            str::from_utf8(text).ok().and_then(literal::parse_float).unwrap_or(0.0)
+        }
+        Value::Uint64(n) => *n as f64,
+        other => int(other) as f64,
+    }
+}
+
+fn fold<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Value<'a>> {
+    Ok(Value::Int64(values.iter().map(int).reduce(combine).unwrap_or(0)))
+}
+
+fn folded<'a>(values: &[Value<'a>], combine: fn(f64, f64) -> f64) -> Result<Value<'a>> {
+    Ok(Value::Float(values.iter().map(float).reduce(combine).unwrap_or(0.0)))
+}
+
+fn divided<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Value<'a>> {
+    if int(&values.value_at(1)) == 0 {
+        return Err(Fault::new("division by zero"));
+    }
+    fold(values, combine)
+}
+
+fn decimals<'a>(values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
+    if operator == '/' && values.from(1).iter().any(|value| float(value) == 0.0) {
+        return Err(Fault::new("division by zero"));
+    }
+    let numbers = values.iter().map(float);
+    let result = numbers.reduce(|a, b| Decimal::combine(a, b, operator));
+    Ok(Value::Float(result.unwrap_or(0.0)))
+}
+
+/// `digits * 10^exponent`: sprig computes with decimals, so that 0.1 + 0.2 is 0.3.
+#[derive(Clone, Copy)]
+struct Decimal {
+    digits: i128,
+    exponent: i32,
+}
+
+/// Decimal places of a quotient.
+const PLACES: i32 = 16;
+
+impl Decimal {
+    fn of(number: f64) -> Option<Self> {
+        let text = format!("{number:e}");
+        let (mantissa, exponent) = text.split_once('e')?;
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let places = i32::try_from(fraction.len()).ok()?;
+        let digits = format!("{whole}{fraction}").parse().ok()?;
+        Some(Self { digits, exponent: exponent.parse::<i32>().ok()? - places })
+    }
+
+    /// Numbers that decimals of this size cannot hold are combined as floats.
+    fn combine(a: f64, b: f64, operator: char) -> f64 {
+        let exact = Self::of(a).zip(Self::of(b)).and_then(|(a, b)| match operator {
+            '+' => a.plus(b),
+            '-' => a.plus(Self { digits: -b.digits, ..b }),
+            '*' => {
+                let digits = a.digits.checked_mul(b.digits)?;
+                Some(Self { digits, exponent: a.exponent + b.exponent })
+            }
+            _ => a.over(b),
+        });
+        let exact = exact.and_then(|d| format!("{}e{}", d.digits, d.exponent).parse().ok());
+        exact.unwrap_or(match operator {
+            '+' => a + b,
+            '-' => a - b,
+            '*' => a * b,
+            _ => a / b,
+        })
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        let exponent = self.exponent.min(other.exponent);
+        let digits = self.at(exponent)?.checked_add(other.at(exponent)?)?;
+        Some(Self { digits, exponent })
+    }
+
+    /// Rounded half away from zero.
+    fn over(self, other: Self) -> Option<Self> {
+        let exponent = -PLACES + other.exponent;
+        let digits = self.at(exponent).filter(|_| self.exponent >= exponent)?;
+        let (quotient, rest) = (digits.checked_div(other.digits)?, digits % other.digits);
+        let away = digits.signum() * other.digits.signum();
+        let rounds = rest.unsigned_abs().checked_mul(2)? >= other.digits.unsigned_abs();
+        Some(Self { digits: quotient + if rounds { away } else { 0 }, exponent: -PLACES })
+    }
+
+    fn at(self, exponent: i32) -> Option<i128> {
+        let shift = u32::try_from(self.exponent.checked_sub(exponent)?).ok()?;
+        self.digits.checked_mul(10_i128.checked_pow(shift)?)
+    }
+}
+
+fn round<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let border = if let Some(Value::Float(border)) = values.get(2) { *border } else { 0.5 };
+    let places = i32::try_from(values.int_at(1).clamp(-400, 400)).unwrap_or(0);
+    let power = 10.0_f64.powi(places);
+    let digits = power * float(&values.value_at(0));
+    let rounded = if digits.fract() >= border { digits.ceil() } else { digits.floor() };
+    Ok(Value::Float(rounded / power))
+}

@@ -1,0 +1,169 @@
+//! One secret from Vault: in which mount it lies, which request gets it, what the answer means.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapter::vault::VaultClient;
+use crate::base::secret::Secret;
+use crate::domain::template::{Found, Want};
+use crate::domain::vault::{
+    Mount, Operation, Request, SecretPath, VaultError, Verdict, missing_capabilities,
+};
+
+/// Asks for secrets in one namespace.
+pub(crate) struct Fetcher {
+    /// The connection.
+    pub(crate) client: VaultClient,
+    /// Of all requests.
+    pub(crate) namespace: Option<String>,
+}
+
+/// Why there is nothing.
+pub(crate) struct Failure {
+    /// One line.
+    pub(crate) error: String,
+    /// What to make of it.
+    pub(crate) verdict: Verdict,
+    /// Capabilities were asked for.
+    pub(crate) is_explained: bool,
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let verdict = error.verdict();
+        Self { error: error.to_string(), verdict, is_explained: false }
+    }
+}
+
+impl Fetcher {
+    /// The request with what every request carries.
+    pub(crate) fn signed(&self, request: Request, token: Option<&Secret>) -> Request {
+        let request = request.in_namespace(self.namespace.as_deref());
+        match token {
+            Some(token) => request.with_token(token.clone()),
+            None => request,
+        }
+    }
+
+    /// Reads, lists or writes what `want` names.
+    pub(crate) fn fetch(
+        &self,
+        token: Option<&Secret>,
+        want: &Want,
+        mount: &Mount,
+        (explain, was_had): (bool, bool),
+    ) -> Result<Found, Failure> {
+        let (request, operation) = match want {
+            Want::File { .. } => return Err(unusable(want, "not a path of Vault")),
+            Want::List { path } => {
+                let path = SecretPath::literal(path).map_err(|e| unusable(want, e))?;
+                (Request::list(&path, mount), Operation::List)
+            }
+            Want::Read { path } => {
+                let path = SecretPath::parse(path).map_err(|e| unusable(want, e))?;
+                (Request::read(&path, mount), Operation::Read)
+            }
+            Want::Write { path, fields } => {
+                let path = SecretPath::literal(path).map_err(|e| unusable(want, e))?;
+                (Request::write(&path, mount, fields), Operation::Write)
+            }
+        };
+        let request = self.signed(request, token);
+        match self.client.send(&request)?.reading(&request) {
+            Ok(reading) if operation == Operation::List => Ok(Found::List(reading.keys())),
+            Ok(reading) => Ok(Found::Reading(Arc::new(reading))),
+            Err(VaultError::Missing { .. }) if operation == Operation::List => {
+                Ok(Found::List(Vec::new()))
+            }
+            // A write that gives nothing back did what it was for.
+            Err(VaultError::Missing { .. }) if operation == Operation::Write && !mount.is_kv2 => {
+                Ok(Found::Absent)
+            }
+            Err(error) if explain => Err(self.explained(token, error, operation, was_had)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Adds to a plain refusal which capability the token lacks. A token that may not even ask that is
+    /// dead, if it could read the same secret before.
+    fn explained(
+        &self,
+        token: Option<&Secret>,
+        mut error: VaultError,
+        operation: Operation,
+        was_had: bool,
+    ) -> Failure {
+        let is_plain = error.verdict() == Verdict::Refused;
+        let VaultError::Refused { path, status: 403, missing_capabilities: missing, .. } =
+            &mut error
+        else {
+            return error.into();
+        };
+        if !is_plain {
+            return error.into();
+        }
+        let request = self.signed(Request::capabilities_self(path), token);
+        let told = self.client.send(&request).and_then(|reply| reply.reading(&request));
+        let is_refused = matches!(told, Err(VaultError::Refused { status: 403, .. }));
+        if let Ok(reading) = told {
+            *missing = missing_capabilities(&reading, operation);
+        }
+        let failure = Failure { is_explained: true, ..error.into() };
+        if is_refused && was_had {
+            return Failure { verdict: Verdict::LogInAgain, ..failure };
+        }
+        failure
+    }
+
+    /// Finds the mount that the path of `want` lies in. Never guesses.
+    pub(crate) fn look_up_mount(
+        &self,
+        token: Option<&Secret>,
+        want: &Want,
+    ) -> Result<Mount, Failure> {
+        let path = match want {
+            Want::Read { path } => SecretPath::parse(path),
+            Want::File { path } | Want::List { path } | Want::Write { path, .. } => {
+                SecretPath::literal(path)
+            }
+        };
+        let path = path.map_err(|e| unusable(want, e))?;
+        let request = self.signed(Request::mount_of(&path), token);
+        match self.client.send(&request)?.reading(&request) {
+            Ok(reading) => {
+                let mount = Mount::of_reading(&reading, self.namespace.as_deref());
+                let mount = mount.ok_or_else(|| VaultError::Garbled {
+                    method: "GET",
+                    path: request.path.clone(),
+                    reason: "no data.path in it".to_owned(),
+                })?;
+                Ok(mount)
+            }
+            // A server that is too old to tell has no KV version 2.
+            Err(VaultError::Missing { .. } | VaultError::Refused { status: 404, .. }) => {
+                Ok(Mount { path: format!("{}/", path.path()), is_kv2: false })
+            }
+            Err(error @ VaultError::Refused { status: 403, .. }) => {
+                let hint = mount_hint(&path);
+                let failure = Failure::from(error);
+                Err(Failure { error: format!("{}; {hint}", failure.error), ..failure })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Vault answers so when a policy allows nothing at all there, or nothing is mounted.
+fn mount_hint(path: &SecretPath) -> String {
+    let path = path.path();
+    let (mount, rest) = path.split_once('/').unwrap_or((path, ""));
+    format!(
+        "either nothing is mounted there, or no policy of the token allows anything in it: it needs read \
+         on {path}, in a KV version 2 engine on {mount}/data/{rest}"
+    )
+}
+
+fn unusable(want: &Want, reason: impl std::fmt::Display) -> Failure {
+    let error = format!("{}: {reason}", Path::new(want.path()).display());
+    Failure { error, verdict: Verdict::Refused, is_explained: false }
+}
