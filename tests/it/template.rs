@@ -219,7 +219,7 @@ fn hostile_templates_end_in_an_error_soon() {
     ];
     // Go takes no such width, and says so in the text.
     for text in ["{{printf \"%999999999d\" 1}}", "{{printf \"%.999999999f\" 1.0}}"] {
-        assert!(alone(text).is_ok_and(|output| output.starts_with("%!(BAD")), "{text}");
+        assert!(alone(text).is_ok_and(|output| output.starts_with("%!(NOVERB)")), "{text}");
     }
     for text in templates {
         let start = Instant::now();
@@ -277,6 +277,20 @@ fn what_is_not_known_is_lacking_and_the_pass_goes_on() {
     assert_eq!(done.text.expose(), "1{{ x }}");
 }
 
+#[rustfmt::skip]
+const TOKENS: &[&str] = &[
+    "{{", "}}", "{{-", "-}}", " ", "if ", "with ", "range ", "end", "else", "else if ",
+    "define \"a\"", "template \"a\" ", "block \"b\" ", "break", "continue", "$x", "$x := ",
+    "$x = ", "$", ".", ".Data", ".a.b", "(", ")", "|", ",", "\"t\"", "`r`", "'c'", "1", "-7",
+    "0x1p4", "1i", "nil", "true", "text", "\n", "é", "print ", "printf ",
+    "\"%v %q %5.2f %x %[2]*d\" ", "index ", "slice ", "len ", "eq ", "lt ", "and ", "or ", "not ",
+    "secret \"kv2\" ", "toJSON ", "parseJSON ", "split ", "join ", "loop ", "scratch.Set \"k\" ",
+    "scratch.MapSet \"m\" \"k\" ", "sprig_list ", "sprig_dict ", "sprig_set ", "sprig_trunc ",
+    "sprig_substr ", "sprig_wrap ", "sprig_slice ", "sprig_round ", "sprig_divf ", "timestamp ",
+    "executeTemplate \"a\" ", "html ", "js ", "add ", "divide ", "sprig_abbrevboth ",
+    "sprig_splitn ", "sprig_chunk ", "/* c */", "\0",
+];
+
 /// Deterministic, so that a failure comes again.
 fn xorshift(state: &mut u64) -> usize {
     *state ^= *state << 13;
@@ -287,86 +301,6 @@ fn xorshift(state: &mut u64) -> usize {
 
 #[test]
 fn random_tokens_never_panic_and_end() {
-    const TOKENS: &[&str] = &[
-        "{{",
-        "}}",
-        "{{-",
-        "-}}",
-        " ",
-        "if ",
-        "with ",
-        "range ",
-        "end",
-        "else",
-        "else if ",
-        "define \"a\"",
-        "template \"a\" ",
-        "block \"b\" ",
-        "break",
-        "continue",
-        "$x",
-        "$x := ",
-        "$x = ",
-        "$",
-        ".",
-        ".Data",
-        ".a.b",
-        "(",
-        ")",
-        "|",
-        ",",
-        "\"t\"",
-        "`r`",
-        "'c'",
-        "1",
-        "-7",
-        "0x1p4",
-        "1i",
-        "nil",
-        "true",
-        "text",
-        "\n",
-        "é",
-        "print ",
-        "printf ",
-        "\"%v %q %5.2f %x %[2]*d\" ",
-        "index ",
-        "slice ",
-        "len ",
-        "eq ",
-        "lt ",
-        "and ",
-        "or ",
-        "not ",
-        "secret \"kv2\" ",
-        "toJSON ",
-        "parseJSON ",
-        "split ",
-        "join ",
-        "loop ",
-        "scratch.Set \"k\" ",
-        "scratch.MapSet \"m\" \"k\" ",
-        "sprig_list ",
-        "sprig_dict ",
-        "sprig_set ",
-        "sprig_trunc ",
-        "sprig_substr ",
-        "sprig_wrap ",
-        "sprig_slice ",
-        "sprig_round ",
-        "sprig_divf ",
-        "timestamp ",
-        "executeTemplate \"a\" ",
-        "html ",
-        "js ",
-        "add ",
-        "divide ",
-        "sprig_abbrevboth ",
-        "sprig_splitn ",
-        "sprig_chunk ",
-        "/* c */",
-        "\0",
-    ];
     let (snapshot, _) = vectors();
     let budget = Budget { steps: 20_000, depth: 100, output_bytes: 64 * 1024 };
     let mut state = 0x9e37_79b9_7f4a_7c15;
