@@ -1,4 +1,4 @@
-//! OpenBao: a real server with every request in its audit log.
+//! OpenBao: a real server, with every request in its audit log.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,23 +47,33 @@ impl Bao {
         })
     }
 
+    /// Starts a server that writes no audit log, for measurements of its clients.
+    #[allow(dead_code, reason = "measurements share this module with tests")]
+    pub(crate) fn start_unaudited() -> Option<Self> {
+        Self::start_with(free_port(), false)
+    }
+
     /// Starts a server whose clear port is `port`; `None` when it is not installed or did not start.
     pub(crate) fn start_on(port: u16) -> Option<Self> {
+        Self::start_with(port, true)
+    }
+
+    fn start_with(port: u16, is_audited: bool) -> Option<Self> {
         let executable = Self::executable()?;
         let scratch = shared_folder("bao");
         let tls_port = free_port();
         let folder = scratch.path().display();
-        let config = scratch.write(
-            "server.hcl",
-            format!(
-                r#"
-                listener "tcp" {{ address = "127.0.0.1:{port}", tls_disable = true }}
-                audit "file" "audit" {{
-                  options = {{ file_path = "{folder}/audit.log", log_raw = "true", mode = "0644" }}
-                }}
-                "#
-            ),
+        let audit = format!(
+            r#"
+            audit "file" "audit" {{
+              options = {{ file_path = "{folder}/audit.log", log_raw = "true", mode = "0644" }}
+            }}
+            "#
         );
+        let listener =
+            format!(r#"listener "tcp" {{ address = "127.0.0.1:{port}", tls_disable = true }}"#);
+        let audit = if is_audited { audit } else { String::new() };
+        let config = scratch.write("server.hcl", format!("{listener}\n{audit}"));
         let mut command = server(&executable, scratch.path());
         command.args(["server", "-dev", "-dev-tls", "-dev-no-store-token"]);
         command.arg(format!("-dev-root-token-id={ROOT_TOKEN}"));
@@ -79,7 +89,7 @@ impl Bao {
             .build();
         let bao = |process| Self {
             process,
-            audit_start: scratch.read("audit.log").lines().count(),
+            audit_start: if is_audited { scratch.read("audit.log").lines().count() } else { 0 },
             scratch,
             client: client.into(),
             address: format!("http://127.0.0.1:{port}"),

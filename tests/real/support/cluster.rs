@@ -28,6 +28,12 @@ impl Cluster {
         Some(Self::around(Bao::start()?))
     }
 
+    /// As `start`, for measurements: OpenBao writes no audit log.
+    #[allow(dead_code, reason = "measurements share this module with tests")]
+    pub(crate) fn start_unaudited() -> Option<Self> {
+        Some(Self::around(Bao::start_unaudited()?))
+    }
+
     /// As `start`, with OpenBao's clear port given.
     pub(crate) fn start_on(port: u16) -> Option<Self> {
         Some(Self::around(Bao::start_on(port)?))
