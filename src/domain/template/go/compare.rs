@@ -52,7 +52,9 @@ fn is_invalid(value: &Value<'_>) -> bool {
 
 fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
     if is_invalid(a) || is_invalid(b) {
-        return Ok(a.is_nil() && b.is_nil());
+        let is_nil =
+            |value: &Value<'_>| value.is_nil() || matches!(value, Value::List(list) if list.is_nil);
+        return Ok(is_nil(a) && is_nil(b));
     }
     match (a, b) {
         (Value::Map(_) | Value::List(_), _) | (_, Value::Map(_) | Value::List(_)) => {
