@@ -19,4 +19,5 @@ mod layers;
 mod program;
 mod render_live;
 mod support;
+mod template;
 mod webhook;

@@ -127,7 +127,7 @@ fn execute_template<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Val
         _ => return Err(Fault::new("wrong number of arguments, want a name and one value")),
     };
     let name = values.text_at(0);
-    let Some(output) = eval.output_of(name, dot)? else {
+    let Some(output) = eval.output_of(name, &dot)? else {
         let name = eval.literal(name);
         return Err(Fault::new(format!("template{name} not defined")));
     };

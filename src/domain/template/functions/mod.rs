@@ -43,6 +43,7 @@ pub(crate) enum Param {
     Text,
     /// `[]string`
     Texts,
+    #[expect(dead_code, reason = "sprig_derivePassword takes one")]
     Uint32,
 }
 

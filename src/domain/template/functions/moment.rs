@@ -25,8 +25,8 @@ fn timestamp<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>>
     if layout == "unix" {
         return eval.made(milliseconds.div_euclid(1000).to_string().into_bytes());
     }
-    let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000)
-        .map_err(|_| Fault::new("the clock shows no time of this era"))?;
+    let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
+    let now = now.map_err(|e| Fault::new(format!("the clock shows no time of this era: {e}")))?;
     eval.meter.text(layout.len().saturating_mul(4))?;
     eval.made(formatted(now, &layout).into_bytes())
 }

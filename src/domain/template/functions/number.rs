@@ -1,10 +1,12 @@
 //! Numbers: parsing, consul-template's arithmetic, and the methods of a number of a secret.
 
+use std::cmp::Ordering;
+
 use super::{Arguments, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::literal;
-use crate::domain::template::value::{Countdown, Text, Value};
+use crate::domain::template::value::{Countdown, Value};
 
 use Param::Any;
 
@@ -16,10 +18,10 @@ pub(super) const TABLE: &[Function] = &[
     call("divide", &[Any, Any], "the second argument divided by the first", divide),
     many("loop", &[Any], "the integers from 0, or from the first argument, up to the last", count),
     call("maximum", &[Any, Any], "the larger of two numbers", |_, v| {
-        choose(v, "maximum", |a, b| a > b)
+        choose(v, "maximum", Ordering::Greater)
     }),
     call("minimum", &[Any, Any], "the smaller of two numbers", |_, v| {
-        choose(v, "minimum", |a, b| a < b)
+        choose(v, "minimum", Ordering::Less)
     }),
     call("modulo", &[Any, Any], "the rest of the second argument divided by the first", modulo),
     call("multiply", &[Any, Any], "the product", |_, v| {
@@ -203,24 +205,11 @@ fn modulo<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 /// The operand that wins keeps its own type.
-#[expect(clippy::cast_precision_loss, reason = "only the order counts")]
-fn choose<'a>(values: &[Value<'a>], name: &str, wins: fn(f64, f64) -> bool) -> Result<Value<'a>> {
-    let (b, a) = (values.value_at(0), values.value_at(1));
-    let first_wins = match pair(values, name)? {
-        Pair::Floats(a, b) => wins(a, b),
-        Pair::Ints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
-        Pair::Uints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
+fn choose<'a>(values: &[Value<'a>], name: &str, wins: Ordering) -> Result<Value<'a>> {
+    let order = match pair(values, name)? {
+        Pair::Floats(a, b) => a.partial_cmp(&b),
+        Pair::Ints(a, b) => Some(a.cmp(&b)),
+        Pair::Uints(a, b) => Some(a.cmp(&b)),
     };
-    Ok(if first_wins { a } else { b })
-}
-
-impl From<Countdown> for Value<'_> {
-    fn from(countdown: Countdown) -> Self {
-        Self::Channel(std::rc::Rc::new(countdown))
-    }
-}
-
-/// A text that lasts as long as the render.
-pub(super) fn shared<'a>(text: &str) -> Value<'a> {
-    Value::Text(Text::from(text.as_bytes().to_vec()))
+    Ok(values.value_at(usize::from(order == Some(wins))))
 }

@@ -72,7 +72,7 @@ fn clean(path: &[u8]) -> Vec<u8> {
 
 fn url_parse<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let bad = |what: &str| Fault::new(format!("not a URL: {what}"));
-    let text = str::from_utf8(values.text_at(0)).map_err(|_| bad("not UTF-8"))?;
+    let text = str::from_utf8(values.text_at(0)).ok().ok_or_else(|| bad("not UTF-8"))?;
     eval.meter.text(text.len().saturating_mul(4))?;
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(bad("a control character"));

@@ -70,8 +70,8 @@ pub(super) const TABLE: &[Function] = &[
         |_, v| Ok(v.value_at(usize::from(v.int_at(2) != 1))),
     ),
     call("sprig_repeat", &[Int, Words], "the text so many times", |e, v| {
-        let count = usize::try_from(v.int_at(0));
-        let count = count.map_err(|_| Fault::new("a negative count"))?;
+        let count = usize::try_from(v.int_at(0)).ok();
+        let count = count.ok_or_else(|| Fault::new("a negative count"))?;
         let text = v.text_at(1);
         e.meter.text(text.len().saturating_mul(count))?;
         e.made(if text.is_empty() { Vec::new() } else { text.repeat(count) })
@@ -234,8 +234,8 @@ fn is_separator(c: char) -> bool {
 }
 
 fn indent<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], start: &[u8]) -> Result<Value<'a>> {
-    let width = usize::try_from(values.int_at(0));
-    let width = width.map_err(|_| Fault::new("a negative number of blanks"))?;
+    let width = usize::try_from(values.int_at(0)).ok();
+    let width = width.ok_or_else(|| Fault::new("a negative number of blanks"))?;
     let text = values.text_at(1);
     let lines = text.iter().filter(|byte| **byte == b'\n').count() + 1;
     eval.meter.text(text.len().saturating_add(lines.saturating_mul(width)))?;

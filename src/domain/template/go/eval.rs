@@ -69,12 +69,12 @@ impl<'a> Eval<'a> {
 
     /// Evaluates the whole template; its dot is nil.
     pub(crate) fn run(&mut self) -> Result<Vec<u8>> {
-        self.tree(&self.parsed.root, Value::Absent)?;
+        self.tree(&self.parsed.root, &Value::Absent)?;
         Ok(std::mem::take(&mut self.out))
     }
 
     /// The output of a defined template; `None` when there is none of that name.
-    pub(crate) fn output_of(&mut self, name: &[u8], dot: Value<'a>) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn output_of(&mut self, name: &[u8], dot: &Value<'a>) -> Result<Option<Vec<u8>>> {
         let Some(tree) = str::from_utf8(name).ok().and_then(|name| self.named(name)) else {
             return Ok(None);
         };
@@ -91,12 +91,12 @@ impl<'a> Eval<'a> {
         self.parsed.defined.get(name).or(root)
     }
 
-    fn tree(&mut self, tree: &'a Tree, dot: Value<'a>) -> Result<()> {
+    fn tree(&mut self, tree: &'a Tree, dot: &Value<'a>) -> Result<()> {
         self.enter(self.tree, 0)?;
         let outer_tree = std::mem::replace(&mut self.tree, tree);
         let outer_base = std::mem::replace(&mut self.base, self.variables.len());
         self.variables.push((DOLLAR, dot.clone()));
-        self.walk(&dot, &tree.body)?;
+        self.walk(dot, &tree.body)?;
         self.variables.truncate(self.base);
         self.base = outer_base;
         self.tree = outer_tree;
@@ -194,7 +194,7 @@ impl<'a> Eval<'a> {
             Some(pipe) => self.pipeline(dot, pipe)?,
             None => Value::Absent,
         };
-        self.tree(tree, dot)
+        self.tree(tree, &dot)
     }
 
     fn conditional(

@@ -173,7 +173,7 @@ impl<'t> Lexer<'t> {
             '\'' => self.quoted('\'', Kind::CharConstant, "unterminated character constant"),
             '`' => self.raw_quoted(),
             '$' => self.name_after_mark(Kind::Variable, Kind::Variable),
-            '.' if !self.rest().bytes().nth(1).is_some_and(|b| b.is_ascii_digit()) => {
+            '.' if !self.rest().as_bytes().get(1).is_some_and(u8::is_ascii_digit) => {
                 self.name_after_mark(Kind::Field, Kind::Dot)
             }
             '.' | '+' | '-' | '0'..='9' => self.number(),

@@ -129,17 +129,16 @@ pub(crate) fn number(text: &str) -> Result<Number, NotANumber> {
     let mut int = parse_int_any_base(text);
     let mut uint = parse_uint_any_base(text).or_else(|| int.filter(|n| *n == 0).map(|_| 0));
     let mut float = int.map(|n| n as f64).or_else(|| uint.map(|n| n as f64));
-    if float.is_none() {
-        if let Some(value) = parse_float(text) {
-            if !text.contains(['.', 'e', 'E', 'p', 'P']) {
-                return Err(NotANumber::Overflow);
-            }
-            float = Some(value);
-            int = is_i64(value).then_some(value as i64);
-            let is_u64 =
-                value.trunc() == value && (0.0..18_446_744_073_709_551_616.0).contains(&value);
-            uint = is_u64.then_some(value as u64);
+    if float.is_none()
+        && let Some(value) = parse_float(text)
+    {
+        if !text.contains(['.', 'e', 'E', 'p', 'P']) {
+            return Err(NotANumber::Overflow);
         }
+        float = Some(value);
+        int = is_i64(value).then_some(value as i64);
+        let is_u64 = value.trunc() == value && (0.0..18_446_744_073_709_551_616.0).contains(&value);
+        uint = is_u64.then_some(value as u64);
     }
     if float.is_none() {
         return Err(NotANumber::Syntax);

@@ -226,3 +226,49 @@ impl State<'_, '_> {
         self.printer.push(b")")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::template::value::{List, Text};
+
+    #[test]
+    fn formats_as_go_does() {
+        let text = || Value::Text(Text::Borrowed("h\u{e9}\"".as_bytes()));
+        let cases: &[(&str, &[Value<'_>], &str)] = &[
+            ("%5d|%-5d|%05d|%+d|% d", &[1, 2, 3, 4, 5].map(Value::Int), "    1|2    |00003|+4| 5"),
+            (
+                "%x %X %#x %o %b %c %U",
+                &[10, 11, 12, 8, 5, 65, 66].map(Value::Int),
+                "a B 0xc 10 101 A U+0042",
+            ),
+            (
+                "%q %v %s %x %5.1s|",
+                &[text(), text(), text(), text(), text()],
+                "\"h\u{e9}\\\"\" h\u{e9}\" h\u{e9}\" 68c3a922     h|",
+            ),
+            (
+                "%6.2f|%e|%g|%v",
+                &[1.5, 2.0, 1e21, 0.1].map(Value::Float),
+                "  1.50|2.000000e+00|1e+21|0.1",
+            ),
+            ("%d%%", &[Value::Int(9)], "9%"),
+            ("%d", &[text()], "%!d(string=h\u{e9}\")"),
+            ("%d %d", &[Value::Int(1)], "1 %!d(MISSING)"),
+            ("%d", &[Value::Int(1), Value::Int(2)], "1%!(EXTRA int=2)"),
+            ("%[2]d %[1]d", &[Value::Int(1), Value::Int(2)], "2 1"),
+            ("%*d", &[Value::Int(4), Value::Int(7)], "   7"),
+            ("%!", &[], "%!!(NOVERB)"),
+            (
+                "%T %v %t",
+                &[List::any(vec![]), Value::Nil, Value::Bool(true)],
+                "[]interface {} <nil> true",
+            ),
+        ];
+        for (format, values, want) in cases {
+            let got = sprintf(format.as_bytes(), values, 1000).map(String::from_utf8);
+            assert_eq!(got.ok().unwrap().unwrap(), *want, "{format}");
+        }
+        assert!(sprintf(b"%9999d", &[Value::Int(1)], 1000).is_err());
+    }
+}

@@ -1,0 +1,326 @@
+//! The template language: recorded renderings, hostile templates, positions of errors.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vault_injector::base::json::Json;
+use vault_injector::base::time::Wall;
+use vault_injector::domain::template::{
+    Budget, Found, Outcome, Snapshot, Template, TemplateError, Want,
+};
+use vault_injector::domain::vault::Reading;
+
+const BUDGET: Budget = Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
+
+/// Functions that recorded templates use and that are not built yet. One that is built must go from here.
+const NOT_BUILT: &[&str] = &[
+    "parseYAML",
+    "regexReplaceAll",
+    "sprig_derivePassword",
+    "sprig_mustRegexMatch",
+    "toTOML",
+    "toYAML",
+];
+
+/// Recorded after another template had changed the secret it shares, so it says what no first render can.
+const OF_CHANGED_DATA: &str =
+    "{{ with secret \"kv2\" }}{{ range $k, $v := .Data }}{{ $k }}: {{ $v }}\n{{ end }}{{ end }}";
+
+struct Vector {
+    template: String,
+    is_strict: bool,
+    /// `None` when it fails.
+    output: Option<String>,
+}
+
+fn vectors() -> (Snapshot, Vec<Vector>) {
+    let text = include_str!("../golden/template.jsonl");
+    let mut rows = text.lines().map(|line| Json::parse(line.as_bytes()).unwrap());
+    let head = rows.next().unwrap();
+    let data = head.get("data").unwrap();
+    let of = |row: &Json, key: &str| row.get(key).and_then(Json::as_str).map(str::to_owned);
+    let vectors = rows.map(|row| Vector {
+        template: of(&row, "t").unwrap(),
+        is_strict: row.get("strict").and_then(Json::as_bool).unwrap(),
+        output: of(&row, "out"),
+    });
+    (snapshot(data), vectors.collect())
+}
+
+fn snapshot(data: &Json) -> Snapshot {
+    let members = |key: &str| data.get(key).and_then(Json::as_object).unwrap();
+    let mut snapshot = Snapshot { complete: true, ..Snapshot::default() };
+    for (path, text) in members("secrets_text") {
+        let response = Json::parse(text.as_str().unwrap().as_bytes()).unwrap();
+        let reading = Reading::decode(&response).unwrap();
+        let want = Want::Read { path: path.clone() };
+        snapshot.found.insert(want, Found::Reading(Arc::new(reading)));
+    }
+    for (path, names) in members("lists") {
+        let names = names.as_array().unwrap().iter();
+        let names = names.map(|name| name.as_str().unwrap().to_owned()).collect();
+        let path = path.trim_matches('/').to_owned();
+        snapshot.found.insert(Want::List { path }, Found::List(names));
+    }
+    for (name, value) in members("env") {
+        snapshot.env.insert(name.clone(), value.as_str().unwrap().to_owned());
+    }
+    let now = data.get("now").and_then(Json::as_i64).unwrap();
+    snapshot.now = Some(Wall(now * 1000));
+    snapshot
+}
+
+fn render(text: &str, is_strict: bool, snapshot: &Snapshot) -> Result<String, TemplateError> {
+    let template = Template::parse("t", text, "", "", BUDGET)?;
+    match template.render(snapshot, is_strict, BUDGET) {
+        Outcome::Done(rendered) => Ok(rendered.text.expose().to_owned()),
+        Outcome::Fail(error) => Err(error),
+        Outcome::Lack { .. } => panic!("lacks something of a complete snapshot"),
+    }
+}
+
+/// Offline, with nothing there.
+fn alone(text: &str) -> Result<String, TemplateError> {
+    render(text, false, &Snapshot { complete: true, ..Snapshot::default() })
+}
+
+/// The function that an error says is not built yet.
+fn not_built(error: &TemplateError) -> Option<&str> {
+    let name = error.message.strip_prefix("function \"")?;
+    name.strip_suffix("\" is not supported yet")
+}
+
+#[test]
+fn recorded_renderings() {
+    let (snapshot, vectors) = vectors();
+    let mut wrong = Vec::new();
+    let mut missing = BTreeSet::new();
+    let mut in_scope = 0;
+    for vector in &vectors {
+        if vector.template == OF_CHANGED_DATA {
+            continue;
+        }
+        let got = render(&vector.template, vector.is_strict, &snapshot);
+        if let Some(name) = got.as_ref().err().and_then(not_built) {
+            missing.insert(name.to_owned());
+            continue;
+        }
+        in_scope += 1;
+        let is_right = match (&vector.output, &got) {
+            (None, Err(_)) => true,
+            (Some(want), Ok(got)) => want == got,
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!("{}\n  want {:?}\n  got  {got:?}", vector.template, vector.output));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let listed: BTreeSet<String> = NOT_BUILT.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, listed, "functions that are not built, and those listed");
+    assert!(in_scope > 500, "only {in_scope} of {}", vectors.len());
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let (snapshot, vectors) = vectors();
+    let mut leaves = Vec::new();
+    for found in snapshot.found.values() {
+        if let Found::Reading(reading) = found {
+            collect_leaves(&reading.data, &mut leaves);
+        }
+    }
+    assert!(leaves.len() > 10);
+    let mut failed = 0;
+    for vector in &vectors {
+        if let Err(error) = render(&vector.template, vector.is_strict, &snapshot) {
+            failed += 1;
+            let leaks =
+                |leaf: &&String| error.message.contains(*leaf) && !vector.template.contains(*leaf);
+            assert_eq!(leaves.iter().find(leaks), None, "{}: {}", vector.template, error.message);
+        }
+    }
+    assert!(failed > 100);
+    let hostile = [
+        "parseInt",
+        "parseBool",
+        "parseFloat",
+        "parseJSON",
+        "base64Decode",
+        "sprig_fail",
+        "mustEnv",
+        "executeTemplate",
+        "loop",
+        "add 1",
+        "index .Data.data",
+        "sprig_mustFromJson",
+        "indent -1",
+        "printf \"%d\" | parseInt",
+        "lt 1",
+        "sprig_first",
+        "sprig_urlParse",
+        "parseUint",
+        "sprig_int | divide 0",
+    ];
+    for function in hostile {
+        let text = format!(
+            "{{{{ with secret \"kv2\" }}}}{{{{ .Data.data.pass | {function} }}}}{{{{ end }}}}"
+        );
+        if let Err(error) = render(&text, true, &snapshot) {
+            assert!(!error.message.contains("p@ss"), "{function}: {}", error.message);
+        }
+    }
+}
+
+/// Texts and numbers long enough not to be found by chance.
+fn collect_leaves(json: &Json, leaves: &mut Vec<String>) {
+    match json {
+        Json::String(text) if text.len() >= 3 => leaves.push(text.clone()),
+        Json::Number(text) if text.len() >= 3 => leaves.push(text.to_string()),
+        Json::Array(items) => items.iter().for_each(|item| collect_leaves(item, leaves)),
+        Json::Object(members) => members.values().for_each(|item| collect_leaves(item, leaves)),
+        _ => {}
+    }
+}
+
+/// Test threads have a stack of 2 MiB, and frames are largest in this profile.
+#[test]
+fn hostile_templates_end_in_an_error_soon() {
+    let nested =
+        |open: &str, close: &str| format!("{}{}", open.repeat(20_000), close.repeat(20_000));
+    let doubling: String = (0..40)
+        .map(|i| format!("{{{{define \"{i}\"}}}}{{{{$x := executeTemplate \"{}\"}}}}{{{{$x}}}}{{{{$x}}}}{{{{end}}}}", i + 1))
+        .collect();
+    let templates = [
+        "{{range loop 1 1000000000}}{{end}}".to_owned(),
+        "{{range 1000000000}}{{end}}".to_owned(),
+        "{{define \"a\"}}{{template \"a\"}}{{end}}{{template \"a\"}}".to_owned(),
+        "{{define \"a\"}}{{executeTemplate \"a\"}}{{end}}{{template \"a\"}}".to_owned(),
+        format!("{{{{{}", "(".repeat(1 << 20)),
+        format!("{{{{{}1{}}}}}", "(".repeat(20_000), ")".repeat(20_000)),
+        nested("{{if true}}", "{{end}}"),
+        nested("{{with 1}}", "{{end}}"),
+        nested("{{range 1}}", "{{end}}"),
+        nested("{{define \"a\"}}", "{{end}}"),
+        nested("{{if true}}{{else if false}}", "{{end}}"),
+        format!("{doubling}{{{{define \"40\"}}}}x{{{{end}}}}{{{{template \"0\"}}}}"),
+        "{{indent 1000000000000 \"a\"}}".to_owned(),
+        "{{sprig_repeat 1000000000000 \"a\"}}".to_owned(),
+        "{{sprig_until 1000000000000}}".to_owned(),
+        "{{$x := \"ab\"}}{{range loop 64}}{{$x = print $x $x}}{{end}}".to_owned(),
+        "{{$x := sprig_list 1}}{{range loop 64}}{{$x = sprig_list $x $x}}{{end}}{{$x | toJSON}}".to_owned(),
+        "{{$x := sprig_list 1}}{{range loop 64}}{{$x = sprig_list $x $x}}{{end}}{{sprig_deepCopy $x}}".to_owned(),
+        "{{$x := sprig_list 1}}{{range loop 64}}{{$x = sprig_list $x $x}}{{end}}{{sprig_set (sprig_dict) \"a\" $x}}".to_owned(),
+        "{{$x := sprig_list 1}}{{range loop 90000}}{{$x = sprig_list $x}}{{end}}{{$x}}".to_owned(),
+        "{{$x := sprig_dict}}{{range loop 90000}}{{$x = sprig_dict \"a\" $x}}{{end}}{{mergeMap $x (sprig_deepCopy $x)}}".to_owned(),
+        "{{$m := sprig_dict}}{{sprig_set $m \"m\" $m}}".to_owned(),
+        "{{$m := sprig_dict}}{{scratch.MapSet \"m\" \"a\" 1}}{{sprig_set (scratch.Get \"m\") \"m\" (sprig_list (scratch.Get \"m\"))}}".to_owned(),
+    ];
+    // Go takes no such width, and says so in the text.
+    for text in ["{{printf \"%999999999d\" 1}}", "{{printf \"%.999999999f\" 1.0}}"] {
+        assert!(alone(text).is_ok_and(|output| output.starts_with("%!(NOVERB)")), "{text}");
+    }
+    for text in templates {
+        let start = Instant::now();
+        let shown: String = text.chars().take(90).collect();
+        assert!(alone(&text).is_err(), "no error: {shown}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}: {shown}", start.elapsed());
+    }
+}
+
+#[test]
+fn errors_say_where() {
+    let cases = [
+        ("{{ nope }}", 1, 4),
+        ("a\nb {{ nope }}", 2, 6),
+        ("é{{ nope }}", 1, 5),
+        ("{{ if }}", 1, 7),
+        ("{{ end }}", 1, 4),
+        ("{{ $x }}", 1, 4),
+        ("{{ 1 | 2 }}", 1, 8),
+        ("a\n{{ index (parseJSON \"[]\") 1 }}", 2, 4),
+        ("{{ add 1 (add \"a\" 2) }}", 1, 11),
+        ("{{ define \"d\" }}\n{{ parseInt \"x\" }}{{ end }}{{ template \"d\" }}", 2, 4),
+        ("{{ template \"d\" }}", 1, 4),
+        ("{{ range 2 }}\n\n{{ loop true }}{{ end }}", 3, 4),
+        ("{{ \"unended }}", 1, 4),
+    ];
+    let mut wrong = Vec::new();
+    for (text, line, column) in cases {
+        let error = alone(text).unwrap_err();
+        if (error.line, error.column) != (line, column) {
+            wrong.push(format!("{text}: want {line}:{column}, got {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let error =
+        alone("{{ define \"d\" }}{{ parseInt \"x\" }}{{ end }}{{ template \"d\" }}").unwrap_err();
+    assert_eq!(error.template, "d");
+}
+
+#[test]
+fn what_is_not_known_is_lacking_and_the_pass_goes_on() {
+    let text = "{{ with secret \"a\" }}{{ .Data.x }}{{ end }}{{ secrets \"b/\" }}{{ file \"/c\" }}{{ secret \"d\" \"k=v\" }}";
+    let template = Template::parse("t", text, "", "", BUDGET).unwrap();
+    let Outcome::Lack { lacking, used } = template.render(&Snapshot::default(), true, BUDGET)
+    else {
+        panic!("nothing is lacking");
+    };
+    let names: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["file /c", "list b", "read a", "write d"]);
+    assert_eq!(lacking, used);
+    let other = Template::parse("t", "<< print 1 >>{{ x }}", "<<", ">>", BUDGET).unwrap();
+    let Outcome::Done(done) = other.render(&Snapshot::default(), false, BUDGET) else {
+        panic!("fails")
+    };
+    assert_eq!(done.text.expose(), "1{{ x }}");
+}
+
+#[rustfmt::skip]
+const TOKENS: &[&str] = &[
+    "{{", "}}", "{{-", "-}}", " ", "if ", "with ", "range ", "end", "else", "else if ",
+    "define \"a\"", "template \"a\" ", "block \"b\" ", "break", "continue", "$x", "$x := ",
+    "$x = ", "$", ".", ".Data", ".a.b", "(", ")", "|", ",", "\"t\"", "`r`", "'c'", "1", "-7",
+    "0x1p4", "1i", "nil", "true", "text", "\n", "é", "print ", "printf ",
+    "\"%v %q %5.2f %x %[2]*d\" ", "index ", "slice ", "len ", "eq ", "lt ", "and ", "or ", "not ",
+    "secret \"kv2\" ", "toJSON ", "parseJSON ", "split ", "join ", "loop ", "scratch.Set \"k\" ",
+    "scratch.MapSet \"m\" \"k\" ", "sprig_list ", "sprig_dict ", "sprig_set ", "sprig_trunc ",
+    "sprig_substr ", "sprig_wrap ", "sprig_slice ", "sprig_round ", "sprig_divf ", "timestamp ",
+    "executeTemplate \"a\" ", "html ", "js ", "add ", "divide ", "sprig_abbrevboth ",
+    "sprig_splitn ", "sprig_chunk ", "/* c */", "\0",
+];
+
+/// Deterministic, so that a failure comes again.
+fn xorshift(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    usize::try_from(*state >> 33).unwrap()
+}
+
+#[test]
+fn random_tokens_never_panic_and_end() {
+    let (snapshot, _) = vectors();
+    let budget = Budget { steps: 20_000, depth: 100, output_bytes: 64 * 1024 };
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    let mut rendered = 0;
+    for round in 0..6000 {
+        let count = 1 + xorshift(&mut state) % 24;
+        let mut text = String::new();
+        // Half of them are one action, so that many get past the parser.
+        let is_action = round % 2 == 0;
+        for _ in 0..count {
+            text.push_str(TOKENS[xorshift(&mut state) % TOKENS.len()]);
+        }
+        if is_action {
+            text = format!("{{{{ {} }}}}", text.replace("{{", "").replace("}}", ""));
+        }
+        if let Ok(template) = Template::parse("t", &text, "", "", budget)
+            && let Outcome::Done(_) = template.render(&snapshot, false, budget)
+        {
+            rendered += 1;
+        }
+    }
+    assert!(rendered > 50, "only {rendered} rendered");
+}
