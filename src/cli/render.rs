@@ -14,16 +14,16 @@ use crate::run::render::{Failure, Options, Source, run};
 /// A template that fails prints nothing but one line FILE:line:column: message, and the exit code is 1.
 #[derive(FromArgs)]
 struct Words {
-    /// JSON file: {{"secrets": {{PATH: response}}, "lists": {{PATH: [name]}}, "env": {{NAME: value}}, "now": seconds}}
+    /// JSON file: {"secrets": {PATH: response}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds}
     #[argh(option)]
     data: Option<String>,
     /// fail when a template reads a key that is not there (error_on_missing_key)
     #[argh(switch)]
     error_on_missing_key: bool,
-    /// what opens an action, {{{{ by default
+    /// what opens an action, {{ by default
     #[argh(option, default = "String::new()")]
     left_delimiter: String,
-    /// what closes an action, }}}} by default
+    /// what closes an action, }} by default
     #[argh(option, default = "String::new()")]
     right_delimiter: String,
     /// template file, - for standard input

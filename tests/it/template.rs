@@ -365,3 +365,31 @@ fn formats_odd_directives_as_go_does() {
         assert_eq!(String::from_utf8_lossy(done.text.expose()), want, "{text}");
     }
 }
+
+#[test]
+fn the_mode_render_prints_the_text_or_one_line_with_the_place() {
+    let folder = std::env::temp_dir().join(format!("vault-injector-render-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let response = r#"{"data":{"n":1.10}}"#;
+    let data = format!(r#"{{"secrets":{{"a/b":{response}}},"env":{{"E":"x"}}}}"#);
+    std::fs::write(path("data"), data).unwrap();
+    std::fs::write(path("good"), "<with secret \"/a/b\">n=<.Data.n> <env \"E\"><end>").unwrap();
+    std::fs::write(path("bad"), "\n{{ nope }}").unwrap();
+    let run = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vault-injector"));
+        let done = command.arg("render").args(words).env_clear().output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (done.status.code(), text(done.stdout), text(done.stderr))
+    };
+    let (data, good, bad) = (path("data"), path("good"), path("bad"));
+    let marks = ["--left-delimiter", "<", "--right-delimiter", ">"];
+    let words = [&["--data", data.as_str()][..], &marks, &[good.as_str()]].concat();
+    assert_eq!(run(&words), (Some(0), "n=1.10 x".to_owned(), String::new()));
+    let (code, out, error) = run(&["--data", &data, &bad]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(error, format!("{bad}:2:4: function \"nope\" not defined\n"));
+    assert_eq!(run(&["--data", &bad, &good]).0, Some(2));
+    assert_eq!(run(&[&good]).0, Some(2));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -258,7 +258,7 @@ mod tests {
             ("%d", &[Value::Int(1), Value::Int(2)], "1%!(EXTRA int=2)"),
             ("%[2]d %[1]d", &[Value::Int(1), Value::Int(2)], "2 1"),
             ("%*d", &[Value::Int(4), Value::Int(7)], "   7"),
-            ("%!", &[], "%!!(NOVERB)"),
+            ("%", &[], "%!(NOVERB)"),
             (
                 "%T %v %t",
                 &[List::any(vec![]), Value::Nil, Value::Bool(true)],
