@@ -93,6 +93,7 @@ impl Printer {
     /// An argument of a print function.
     pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         match verb {
+            'T' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
             'T' => self.padded(self.truncated(value.type_name().as_bytes())),
             'v' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
             _ if matches!(value, Value::Absent | Value::Nil) => self.bad_verb(value, verb),
