@@ -80,9 +80,9 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 /// The one place of this layer that writes to standard output. A reader that went away is not told.
-pub(crate) fn say(text: &str) {
+pub(crate) fn say(text: &(impl AsRef<[u8]> + ?Sized)) {
     let mut out = std::io::stdout().lock();
-    let _unread = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _unread = out.write_all(text.as_ref()).and_then(|()| out.flush());
 }
 
 /// The one place of this layer that writes to standard error.

@@ -9,7 +9,7 @@ use crate::adapter::vault::VaultClient;
 use crate::adapter::{files, manifest};
 use crate::base::json::Json;
 use crate::base::report::OneLine;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Client, Environment};
 use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
@@ -55,7 +55,7 @@ pub(crate) enum Failure {
 }
 
 /// Renders the template.
-pub(crate) fn run(options: &Options) -> Result<Secret, Failure> {
+pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
     let text = manifest::read(&options.template, FILE_BYTES_MAX).map_err(Failure::Usage)?;
     let (left, right) = (&options.left_delimiter, &options.right_delimiter);
     let template = Template::parse(&options.template, &text, left, right, RENDER);
@@ -90,7 +90,7 @@ impl Options {
         template: &Template,
         snapshot: &mut Snapshot,
         mut fetch: impl FnMut(&Want) -> Result<Found, String>,
-    ) -> Result<Secret, Failure> {
+    ) -> Result<SecretBytes, Failure> {
         let failed = |line| Failure::Template(format!("{}: {line}", self.template));
         for _pass in 0..RENDER_PASSES_MAX {
             match template.render(snapshot, self.error_on_missing_key, RENDER) {

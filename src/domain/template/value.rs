@@ -126,6 +126,8 @@ pub(crate) enum Of {
 #[derive(Clone)]
 pub(crate) struct List<'a> {
     pub(crate) of: Of,
+    /// A nil slice: empty, but `null` in JSON.
+    pub(crate) is_nil: bool,
     items: Rc<Items<'a>>,
 }
 
@@ -133,7 +135,7 @@ struct Items<'a>(Vec<Value<'a>>);
 
 impl<'a> List<'a> {
     pub(crate) fn new(of: Of, items: Vec<Value<'a>>) -> Self {
-        Self { of, items: Rc::new(Items(items)) }
+        Self { of, is_nil: false, items: Rc::new(Items(items)) }
     }
 
     pub(crate) fn any(items: Vec<Value<'a>>) -> Value<'a> {
@@ -444,7 +446,8 @@ fn borrowed(text: &str) -> Value<'_> {
 }
 
 fn borrowed_list(texts: &[String]) -> Value<'_> {
-    List::texts(texts.iter().map(|text| Text::Borrowed(text.as_bytes())).collect())
+    let items = texts.iter().map(|text| Value::Text(Text::Borrowed(text.as_bytes())));
+    Value::List(List { is_nil: texts.is_empty(), ..List::new(Of::Text, items.collect()) })
 }
 
 fn seconds<'a>(n: u64) -> Value<'a> {

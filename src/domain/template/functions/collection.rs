@@ -185,7 +185,8 @@ fn merged<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], overrides: bool) -> Res
 /// Maps nest deeper than this only when a template builds them to.
 pub(super) const NESTING_MAX: usize = 160;
 
-/// Fills `to` from `from`: what is missing or empty, or everything with `overrides`. Two maps merge.
+/// Fills `to` from `from`: what is missing or empty, or everything with `overrides`, then nil and empty
+/// values too. Two maps merge. As Go's mergo does it.
 pub(super) fn merge<'a>(
     eval: &mut Eval<'a>,
     to: &Map<'a>,
@@ -199,7 +200,8 @@ pub(super) fn merge<'a>(
     eval.meter.steps(from.len())?;
     for (key, value) in from.entries() {
         match (to.get(&key), &value) {
-            (Some(Value::Map(inner)), Value::Map(other)) => {
+            (_, Value::Nil) if !overrides => {}
+            (Some(Value::Map(inner)), Value::Map(other)) if inner.of() == other.of() => {
                 merge(eval, &inner, other, overrides, depth + 1)?;
             }
             (Some(own), _) if own.truth() && !overrides => {}

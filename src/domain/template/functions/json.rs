@@ -74,6 +74,7 @@ impl Writer {
         }
         match value {
             Value::Absent | Value::Nil | Value::NilPointer(_) => self.raw("null"),
+            Value::List(list) if list.is_nil => self.raw("null"),
             Value::Bool(true) => self.raw("true"),
             Value::Bool(false) => self.raw("false"),
             Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),

@@ -238,8 +238,8 @@ fn escaped<'a>(
     let text = match values {
         [Value::Text(text)] => text.to_vec(),
         _ => {
-            let shown: Vec<Value<'a>> = values.iter().map(shown).collect();
-            print::sprint(&shown, max)?
+            let shown = values.iter().map(|value| shown(value, max));
+            print::sprint(&shown.collect::<Result<Vec<_>>>()?, max)?
         }
     };
     eval.meter.text(text.len())?;
@@ -247,11 +247,14 @@ fn escaped<'a>(
     eval.made(text)
 }
 
-/// What the escaping functions print for nil.
-fn shown<'a>(value: &Value<'a>) -> Value<'a> {
+/// The escaping functions print nil and pointers as an action does.
+fn shown<'a>(value: &Value<'a>, bytes_max: usize) -> Result<Value<'a>> {
     match value {
-        Value::Absent | Value::Nil => Value::Text(Text::Borrowed(b"<no value>")),
-        other => other.clone(),
+        Value::Absent | Value::Nil => Ok(Value::Text(Text::Borrowed(b"<no value>"))),
+        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            print::action(value, bytes_max).map(Value::text)
+        }
+        other => Ok(other.clone()),
     }
 }
 
@@ -288,9 +291,7 @@ fn js(text: &[u8]) -> Vec<u8> {
                 c => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
             }
         }
-        for _ in chunk.invalid() {
-            out.extend_from_slice(b"\\uFFFD");
-        }
+        out.extend_from_slice(chunk.invalid());
     }
     out
 }

@@ -51,13 +51,16 @@ fn is_invalid(value: &Value<'_>) -> bool {
 }
 
 fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
-    if a.is_nil() || b.is_nil() {
-        return Ok(a.is_nil() && b.is_nil());
+    if is_invalid(a) || is_invalid(b) {
+        let is_nil =
+            |value: &Value<'_>| value.is_nil() || matches!(value, Value::List(list) if list.is_nil);
+        return Ok(is_nil(a) && is_nil(b));
     }
     match (a, b) {
         (Value::Map(_) | Value::List(_), _) | (_, Value::Map(_) | Value::List(_)) => {
             Err(Fault::new("non-comparable type, only basic kinds can be compared"))
         }
+        (Value::NilPointer(_), Value::NilPointer(_)) => Ok(true),
         (Value::Secret(a), Value::Secret(b)) => Ok(std::ptr::eq(a.reading, b.reading)),
         (Value::Channel(a), Value::Channel(b)) => Ok(std::rc::Rc::ptr_eq(a, b)),
         (Value::Auth(a), Value::Auth(b)) => Ok(std::ptr::eq(*a, *b)),

@@ -93,10 +93,13 @@ impl Printer {
     /// An argument of a print function.
     pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         match verb {
-            'T' => self.padded(value.type_name().as_bytes()),
+            'T' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
+            'T' => self.padded(self.truncated(value.type_name().as_bytes())),
             'v' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
             _ if matches!(value, Value::Absent | Value::Nil) => self.bad_verb(value, verb),
             'p' => self.pointer(value, verb),
+            // Only Errorf can wrap.
+            'w' => self.bad_verb(value, verb),
             _ => self.value(value, verb, 0),
         }
     }
@@ -140,6 +143,9 @@ impl Printer {
     fn pointer(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         let is_pointer = matches!(value.kind_name(), "ptr" | "chan" | "map" | "slice");
         match verb {
+            'b' | 'd' | 'o' | 'x' | 'X' if matches!(value, Value::NilPointer(_)) => {
+                self.digits(0, false, verb)
+            }
             'v' | 'p' if is_pointer => self.padded(ADDRESS.as_bytes()),
             _ => self.bad_verb(value, verb),
         }
@@ -375,6 +381,7 @@ impl Printer {
         let prefix = match verb {
             'b' if flags.sharp => "0b",
             'o' if flags.sharp && !digits.starts_with('0') => "0",
+            'O' if flags.sharp && !digits.starts_with('0') => "0o0",
             'O' => "0o",
             'x' if flags.sharp => "0x",
             'X' if flags.sharp => "0X",

@@ -26,7 +26,7 @@ struct State<'v, 'a> {
     rest: &'v [u8],
     values: &'v [Value<'a>],
     next: usize,
-    /// Whether this verb named its argument by `[n]`.
+    /// Whether some verb named its argument by `[n]`: then left-over arguments are no mistake.
     reordered: bool,
     good_index: bool,
     after_index: bool,
@@ -35,7 +35,6 @@ struct State<'v, 'a> {
 
 impl State<'_, '_> {
     fn run(&mut self) -> Result<()> {
-        let mut any_reordered = false;
         while !self.rest.is_empty() {
             let plain = self.rest.iter().position(|b| *b == b'%').unwrap_or(self.rest.len());
             let (text, rest) = self.rest.split_at(plain);
@@ -45,12 +44,10 @@ impl State<'_, '_> {
                 break;
             }
             self.good_index = true;
-            self.reordered = false;
             self.after_index = false;
             self.verb()?;
-            any_reordered = self.reordered;
         }
-        if !any_reordered && self.next < self.values.len() {
+        if !self.reordered && self.next < self.values.len() {
             self.extra()?;
         }
         Ok(())
@@ -72,7 +69,7 @@ impl State<'_, '_> {
         } else if !self.good_index {
             self.printer.push(format!("%!{verb}(BADINDEX)").as_bytes())
         } else if let Some(value) = value {
-            if verb == 'v' {
+            if matches!(verb, 'v' | 'w') {
                 let flags = &mut self.printer.flags;
                 flags.sharp_v = std::mem::take(&mut flags.sharp);
                 flags.plus_v = std::mem::take(&mut flags.plus);
@@ -134,9 +131,10 @@ impl State<'_, '_> {
         }
         self.argument_index();
         if self.take(b'*') {
-            match self.star() {
-                Some(precision) => self.printer.flags.precision = usize::try_from(precision).ok(),
-                None => self.printer.push(b"%!(BADPREC)")?,
+            let precision = self.star().and_then(|precision| usize::try_from(precision).ok());
+            self.printer.flags.precision = precision;
+            if precision.is_none() {
+                self.printer.push(b"%!(BADPREC)")?;
             }
             self.after_index = false;
         } else {
