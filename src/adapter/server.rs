@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::AlertDescription;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
@@ -53,6 +54,8 @@ pub(crate) enum Event {
     AcceptFailed(io::Error),
     /// A connection was closed.
     Closed,
+    /// A client did not accept our certificate.
+    Distrusted(io::Error),
     /// A client and we found no common ground.
     HandshakeFailed(io::Error),
     /// A connection was accepted.
@@ -93,11 +96,7 @@ where
             First::Right(accepted) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
-                (shared.tell)(Event::Opened);
-                let connection = Rc::clone(&shared).connection(stream, slot, handle.clone());
-                let _detached = tokio::task::spawn_local(connection);
-            }
+            Ok((stream, slot)) => shared.open(stream, slot, &handle),
             Err(error) => {
                 (shared.tell)(Event::AcceptFailed(error));
                 // Most likely out of file descriptors: a closed connection gives one back.
@@ -107,7 +106,7 @@ where
             }
         }
     }
-    drop(listener);
+    shared.open_queued(listener, &handle);
     shared.ends.set(true);
     shared.hurry.notify_waiters();
     let all = u32::try_from(bounds.connections_max).unwrap_or(u32::MAX);
@@ -146,6 +145,33 @@ impl Shared {
         Ok((stream, slot))
     }
 
+    fn open<H, F>(self: &Rc<Self>, stream: TcpStream, slot: OwnedSemaphorePermit, handle: &H)
+    where
+        H: Fn(Call) -> F + Clone + 'static,
+        F: Future<Output = Reply> + 'static,
+    {
+        (self.tell)(Event::Opened);
+        let connection = Rc::clone(self).connection(stream, slot, handle.clone());
+        let _detached = tokio::task::spawn_local(connection);
+    }
+
+    /// Closes the listener. What waits in the kernel's queue, as far as there is room, is taken first:
+    /// closing resets it, and its clients believe that they are connected.
+    fn open_queued<H, F>(self: &Rc<Self>, listener: TcpListener, handle: &H)
+    where
+        H: Fn(Call) -> F + Clone + 'static,
+        F: Future<Output = Reply> + 'static,
+    {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            let Ok((stream, _peer)) = listener.accept() else { break };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.open(stream, slot, handle);
+            }
+        }
+    }
+
     async fn connection<H, F>(
         self: Rc<Self>,
         stream: TcpStream,
@@ -163,6 +189,7 @@ impl Shared {
             Ok(Ok(Some(stream))) => self.serve_connection(stream, handle).await,
             Ok(Ok(None)) => (self.tell)(Event::Plain),
             Ok(Err(error)) if is_silent(&error) => {}
+            Ok(Err(error)) if is_distrust(&error) => (self.tell)(Event::Distrusted(error)),
             Ok(Err(error)) => (self.tell)(Event::HandshakeFailed(error)),
             Err(_elapsed) => {
                 (self.tell)(Event::HandshakeFailed(io::ErrorKind::TimedOut.into()));
@@ -229,6 +256,21 @@ impl Drop for Told {
 /// A client that connects and leaves without a word: a TCP probe.
 fn is_silent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+}
+
+/// What clients send that hold another CA for ours, or look for another name (RFC 8446 §6.2). Go says
+/// `bad_certificate` to all of it.
+fn is_distrust(error: &io::Error) -> bool {
+    use AlertDescription::{
+        BadCertificate, CertificateExpired, CertificateUnknown, DecryptError, UnknownCA,
+    };
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(
+        cause,
+        Some(rustls::Error::AlertReceived(
+            BadCertificate | CertificateExpired | CertificateUnknown | DecryptError | UnknownCA
+        ))
+    )
 }
 
 /// What Go's server says to a client that speaks plain HTTP.

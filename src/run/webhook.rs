@@ -126,6 +126,7 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
         health: Health::new(),
         inject: config.inject,
         is_deaf: Cell::new(false),
+        is_distrusted: Cell::new(false),
         log,
         metrics: Metrics::new(limits::METRIC_NAMESPACES_MAX),
         telemetry_path: config.telemetry_path,
@@ -229,6 +230,7 @@ impl Keeper {
     fn look(&mut self) -> Result<(), TlsError> {
         let Some(material) = self.source.poll(now())? else { return Ok(()) };
         self.served.replace(&material);
+        self.webhook.is_distrusted.set(false);
         self.webhook.health.certify(material.not_after);
         self.webhook.metrics.certify(material.not_after);
         let not_after = material.not_after.map_or_else(|| "unknown".to_owned(), date);
@@ -293,6 +295,8 @@ struct Webhook {
     inject: InjectConfig,
     /// Whether the last try to accept a connection failed.
     is_deaf: Cell<bool>,
+    /// Whether the log has it that a client does not trust the certificate now served.
+    is_distrusted: Cell<bool>,
     log: Log,
     metrics: Metrics,
     telemetry_path: String,
@@ -321,6 +325,17 @@ impl Webhook {
                 }
             }
             Event::Closed => self.metrics.connection(Connection::Closed),
+            Event::Distrusted(error) => {
+                self.metrics.connection(Connection::HandshakeFailed);
+                // Clients that try again would fill the log.
+                if !self.is_distrusted.replace(true) {
+                    self.log.warn(
+                        "a client does not trust the certificate: check the caBundle of the webhook \
+                         configuration and the certificate's names",
+                        &[("error", &error)],
+                    );
+                }
+            }
             Event::HandshakeFailed(error) => {
                 self.metrics.connection(Connection::HandshakeFailed);
                 self.log.debug("TLS handshake failed", &[("error", &error)]);

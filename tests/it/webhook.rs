@@ -377,13 +377,43 @@ fn serves_a_changed_certificate_with_and_without_sni() {
     // Half a change is none: the old pair stays.
     std::fs::write(webhook.folder.join("tls.crt"), certificate).unwrap();
     let line = webhook.line("certificate not replaced");
-    assert!(line.contains("certificate and key do not fit"), "{line}");
+    assert!(line.contains("certificate and key do not fit: "), "{line}");
+    assert!(line.contains("tls.key is not the key of "), "{line}");
     assert_eq!(before, peer("localhost"));
     std::fs::write(webhook.folder.join("tls.key"), key).unwrap();
     webhook.line("serving certificate");
     let after = peer("localhost");
     assert_ne!(before, after);
     assert_eq!(after, peer("127.0.0.1"));
+}
+
+#[test]
+fn says_that_its_certificate_has_expired_and_is_not_ready() {
+    let webhook = Webhook::start(&[]);
+    let (certificate, key) = webhook.ca.issue_expired();
+    std::fs::write(webhook.folder.join("tls.key"), key).unwrap();
+    std::fs::write(webhook.folder.join("tls.crt"), certificate).unwrap();
+    let line = webhook.line("certificate expired");
+    assert!(line.contains("[ERROR]") && line.contains("not ready"), "{line}");
+}
+
+#[test]
+fn says_once_that_its_certificate_is_not_trusted() {
+    let webhook = Webhook::start(&[]);
+    for _ in 0..3 {
+        Client::connect(webhook.address, Ca::new().client(), "localhost").map(drop).unwrap_err();
+    }
+    let line = webhook.line("does not trust the certificate");
+    assert!(line.contains("[WARN]") && line.contains("caBundle"), "{line}");
+    let metrics = "vault_injector_handshake_failures_total 3";
+    let start = Instant::now();
+    while !webhook.ask("GET /metrics", &[], b"").text().contains(metrics) {
+        assert!(start.elapsed() < Duration::from_secs(5), "{metrics}");
+    }
+    webhook.signal("INT");
+    while let Ok(line) = webhook.lines.recv_timeout(Duration::from_secs(20)) {
+        assert!(!line.contains("does not trust"), "told twice: {line}");
+    }
 }
 
 #[test]

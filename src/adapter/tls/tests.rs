@@ -66,7 +66,7 @@ fn errors_name_the_file_and_never_its_content() {
     std::fs::write(path("long"), vec![b'x'; 5000]).unwrap();
     std::fs::write(path("empty"), "").unwrap();
     for (c, k, want) in [
-        ("c", "k", "no PEM private key in "),
+        ("c", "k", "no unencrypted PEM private key in "),
         ("c", "absent", "cannot read certificate and key: /"),
         ("long", "k", "cannot read certificate and key: /"),
         ("empty", "k", "no PEM certificate in "),
@@ -79,7 +79,7 @@ fn errors_name_the_file_and_never_its_content() {
     std::fs::write(path("k"), own.poll(0).map(|_| new_key().unwrap().serialize_pem()).unwrap())
         .unwrap();
     let mut files = Files::new(path("c"), path("k"), 4096);
-    assert!(matches!(files.poll(), Err(TlsError::Fit(_))));
+    assert!(matches!(files.poll(), Err(TlsError::Fit { .. })));
     std::fs::write(path("k"), own.ca.key().serialize_pem()).unwrap();
     assert!(files.poll().unwrap().is_some());
     assert!(files.poll().unwrap().is_none());

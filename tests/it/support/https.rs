@@ -23,9 +23,21 @@ impl Ca {
 
     /// Certificate and key for `localhost` and `127.0.0.1`, PEM.
     pub(crate) fn issue(&self) -> (String, String) {
+        self.issue_until(rcgen::date_time_ymd(4096, 1, 1))
+    }
+
+    /// The same, long expired.
+    pub(crate) fn issue_expired(&self) -> (String, String) {
+        self.issue_until(rcgen::date_time_ymd(2001, 1, 1))
+    }
+
+    fn issue_until(&self, end: time::OffsetDateTime) -> (String, String) {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = end;
+        let leaf = params.signed_by(&key, &self.0).unwrap();
         (leaf.pem(), key.serialize_pem())
     }
 
