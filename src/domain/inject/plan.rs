@@ -85,8 +85,8 @@ impl<'a> Plan<'a> {
         problems: &mut Problems,
         warnings: &mut Vec<String>,
     ) -> Self {
-        notes.check(problems);
         let secrets = secrets::collect(&notes, problems, warnings);
+        notes.check(|raw| secrets.declares(raw), problems);
         let aws = &*notes.text(Key::AuthType) == "aws";
         let copied = notes.given(Key::CopyMounts).filter(|name| !name.is_empty());
         let verbatim = if aws || copied.is_some() { verbatim() } else { Verbatim::default() };
