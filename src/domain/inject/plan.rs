@@ -157,6 +157,9 @@ impl<'a> Plan<'a> {
                 warnings.push(format!("the pod already has a container {}", &*container.name));
             }
         }
+        if self.spec.on_windows() {
+            warnings.push("the pod is for Windows, the agents run on Linux only".into());
+        }
         if self.flavor == Flavor::Vault {
             return;
         }

@@ -120,8 +120,22 @@ pub(crate) struct Spec<'a> {
     #[serde(borrow)]
     pub(crate) init_containers: List<Container<'a>>,
     #[serde(borrow)]
+    pub(crate) node_selector: Texts<'a>,
+    #[serde(borrow)]
+    pub(crate) os: Option<Named<'a>>,
+    #[serde(borrow)]
     pub(crate) volumes: List<Volume<'a>>,
     pub(crate) share_process_namespace: Option<bool>,
+}
+
+impl Spec<'_> {
+    /// Whether the pod asks for a node with Windows.
+    pub(crate) fn on_windows(&self) -> bool {
+        let labels = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+        let mut selected = self.node_selector.0.iter();
+        self.os.as_ref().is_some_and(|os| &*os.name == "windows")
+            || selected.any(|(label, value)| labels.contains(&&**label) && &**value == "windows")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -218,8 +232,8 @@ pub(crate) struct VerbatimContainer<'a> {
     pub(crate) volume_mounts: List<&'a RawValue>,
 }
 
-/// The name in an entry of `env`.
-#[derive(Deserialize, Default)]
+/// The name in an entry of `env`, or of an operating system.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Named<'a> {
     #[serde(borrow)]

@@ -52,6 +52,8 @@ pub(crate) static POD: Shape = Object(&[
         &Object(&[
             Member("containers", &List(&POD_CONTAINER), Drop),
             Member("initContainers", &List(&POD_CONTAINER), Drop),
+            Member("nodeSelector", &Map(&Text), Drop),
+            Member("os", &Object(&[Member("name", &Text, Drop)]), Drop),
             Member("volumes", &List(&POD_VOLUME), Drop),
             Member("shareProcessNamespace", &Bool, Drop),
         ]),
