@@ -179,6 +179,7 @@ impl<'a> Plan<'a> {
             warnings
                 .push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
         }
+        warnings.extend(super::agent_json::refusals(self));
         for file in &self.secrets.files {
             if file.command.trim().contains(char::is_whitespace) {
                 warnings.push(format!(
