@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixT
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, CipherSuite, RootCertStore, ServerConfig};
+use rustls::{CertificateError, CipherSuite, InconsistentKeys, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -39,13 +39,25 @@ pub(crate) enum TlsError {
         /// What is missing.
         lacks: &'static str,
     },
-    /// The key belongs to another certificate, or is of a kind that cannot sign.
-    Fit(rustls::Error),
+    /// The key belongs to another certificate, or one of the two is of a kind that cannot be used.
+    Fit {
+        /// The file of the certificate.
+        certificate: String,
+        /// The file of the key.
+        key: String,
+        /// What rustls says.
+        source: rustls::Error,
+    },
     /// No certificate could be made.
     Generate(rcgen::Error),
     /// A file cannot be read; the cause names it.
     Read(io::Error),
+    /// The certificate that was just made cannot be used.
+    Use(rustls::Error),
 }
+
+/// What rustls says of a key that is not the certificate's.
+const MISMATCH: rustls::Error = rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch);
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,9 +68,15 @@ impl fmt::Display for TlsError {
                 f.write_str(&suite_names().into_keys().collect::<Vec<_>>().join(", "))
             }
             Self::Content { path, lacks } => write!(f, "no {lacks} in {path}"),
-            Self::Fit(_) => f.write_str("certificate and key do not fit"),
+            Self::Fit { certificate, key, source } if *source == MISMATCH => {
+                write!(f, "certificate and key do not fit: {key} is not the key of {certificate}")
+            }
+            Self::Fit { certificate, key, .. } => {
+                write!(f, "cannot use the certificate {certificate} with the key {key}")
+            }
             Self::Generate(_) => f.write_str("cannot make a certificate"),
             Self::Read(_) => f.write_str("cannot read certificate and key"),
+            Self::Use(_) => f.write_str("cannot use the certificate just made"),
         }
     }
 }
@@ -66,7 +84,8 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Agree(source) | Self::Fit(source) => Some(source),
+            Self::Fit { source, .. } if *source == MISMATCH => None,
+            Self::Agree(source) | Self::Fit { source, .. } | Self::Use(source) => Some(source),
             Self::Generate(source) => Some(source),
             Self::Read(source) => Some(source),
             Self::Cipher(_) | Self::Content { .. } => None,
@@ -162,11 +181,10 @@ impl Material {
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, rustls::Error> {
         let not_after = chain.first().and_then(not_after);
         let fingerprint = chain.first().map(|leaf| fingerprint(leaf)).unwrap_or_default();
-        let key = CertifiedKey::from_der(chain, key, &provider::default_provider())
-            .map_err(TlsError::Fit)?;
+        let key = CertifiedKey::from_der(chain, key, &provider::default_provider())?;
         Ok(Self { key: Arc::new(key), not_after, fingerprint })
     }
 }
@@ -259,8 +277,12 @@ impl Files {
             return Err(lacks(&self.certificate, "PEM certificate"));
         }
         let key = PrivateKeyDer::from_pem_slice(&key)
-            .map_err(|_quotes_content| lacks(&self.key, "PEM private key"))?;
-        let material = Material::new(chain, key)?;
+            .map_err(|_quotes_content| lacks(&self.key, "unencrypted PEM private key"))?;
+        let material = Material::new(chain, key).map_err(|source| TlsError::Fit {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            source,
+        })?;
         self.seen = Some(digest);
         Ok(Some(material))
     }
@@ -301,7 +323,7 @@ impl SelfSigned {
         params.use_authority_key_identifier_extension = true;
         let leaf = params.signed_by(&key, &self.ca).map_err(TlsError::Generate)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let material = Material::new(vec![leaf.der().clone()], key)?;
+        let material = Material::new(vec![leaf.der().clone()], key).map_err(TlsError::Use)?;
         self.renew_at = now + LEAF_SECONDS / 10 * 9;
         Ok(Some(material))
     }

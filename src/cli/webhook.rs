@@ -10,7 +10,7 @@ use base64::Engine as _;
 use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
-use crate::domain::inject::{AgentChoice, InjectConfig};
+use crate::domain::inject::{AgentChoice, InjectConfig, quantity};
 use crate::run;
 use crate::run::webhook::{Certificate, Config};
 use crate::telemetry::log::{Format, Level, Log};
@@ -80,6 +80,7 @@ pub(crate) fn inject_config(env: &Environment) -> Result<InjectConfig, Vec<Mista
 #[derive(Clone, Debug, PartialEq)]
 struct Settings {
     inject: InjectConfig,
+    is_log_format_known: bool,
     listen: String,
     log_format: Format,
     log_level: Level,
@@ -114,6 +115,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             inject: InjectConfig::default(),
+            is_log_format_known: true,
             listen: ":8080".into(),
             log_format: Format::Standard,
             log_level: Level::Info,
@@ -248,19 +250,32 @@ struct Notice {
 
 /// Options that are understood but not acted on, and variables that look like options and are none.
 fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
-    const UNUSED: &str = "option has no effect yet";
+    const UNUSED: &str = "option has no effect yet, the caBundle is yours to set";
+    const UNKNOWN_CA: &str = "not set, so the certificate is signed by a CA of this process, which no API \
+                              server trusts: give certificate and key files";
     let mut notices = Vec::new();
     let mut tell = |option: &str, message| {
         notices.push(Notice { option: option.to_owned(), message });
     };
+    let has_files = !settings.tls_cert_file.is_empty();
+    if !has_files {
+        tell("AGENT_INJECT_TLS_CERT_FILE", UNKNOWN_CA);
+    }
     if !settings.tls_auto.is_empty() {
         tell("AGENT_INJECT_TLS_AUTO", UNUSED);
     }
     if !settings.tls_ca_cert_file.is_empty() {
         tell("AGENT_INJECT_TLS_CA_CERT_FILE", UNUSED);
     }
-    if settings.use_leader_elector {
-        tell("AGENT_INJECT_USE_LEADER_ELECTOR", UNUSED);
+    // With files there is nothing to elect anybody for.
+    if settings.use_leader_elector && !has_files {
+        tell(
+            "AGENT_INJECT_USE_LEADER_ELECTOR",
+            "option has no effect yet, replicas do not share a CA",
+        );
+    }
+    if !settings.is_log_format_known {
+        tell("AGENT_INJECT_LOG_FORMAT", "neither standard nor json, writing standard");
     }
     if settings.tls_min_version == MinVersion::Older {
         tell("AGENT_INJECT_TLS_MIN_VERSION", "TLS 1.0 and 1.1 are not offered, 1.2 is the lowest");
@@ -331,6 +346,8 @@ enum Field {
     Switch(fn(&mut Settings) -> &mut bool),
     /// Any text.
     Text(fn(&mut Settings) -> &mut String),
+    /// A duration as Vault reads it (`30`, `30s`, `2d`), kept as text.
+    VaultDuration(fn(&mut Settings) -> &mut String),
 }
 
 impl Field {
@@ -342,13 +359,24 @@ impl Field {
                 }
                 *at(settings) = value.into();
             }
+            Self::VaultDuration(at) => {
+                if !value.is_empty() {
+                    go_duration::parse_vault(value).map_err(|e| e.to_string())?;
+                }
+                *at(settings) = value.into();
+            }
             Self::Id(at) => {
                 if !value.is_empty() && !value.parse::<i64>().is_ok_and(|id| id >= 0) {
                     return Err("not a numeric id, want a whole number from 0".into());
                 }
                 *at(settings) = value.into();
             }
-            Self::Quantity(at) => *at(settings) = Some(value.into()),
+            Self::Quantity(at) => {
+                if !value.is_empty() {
+                    quantity::canonical(value).map_err(|e| e.to_string())?;
+                }
+                *at(settings) = Some(value.into());
+            }
             Self::Read(read) => read(settings, value)?,
             Self::Switch(at) => {
                 *at(settings) = match value {
@@ -371,6 +399,16 @@ fn read_listen(settings: &mut Settings, value: &str) -> Result<(), String> {
     }
     settings.listen = value.into();
     Ok(())
+}
+
+/// An address as agents take it: what lacks its scheme would fail in every pod, not here.
+fn read_address(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.inject.address = value.into();
+    let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("http" | "https" | "unix") => Ok(()),
+        _ => Err("not an address of Vault, want https://HOST:PORT".into()),
+    }
 }
 
 fn read_agent(settings: &mut Settings, value: &str) -> Result<(), String> {
@@ -402,6 +440,13 @@ fn read_default_template(settings: &mut Settings, value: &str) -> Result<(), Str
         return Err("unknown default template, want map or json".into());
     }
     settings.inject.default_template = value.into();
+    Ok(())
+}
+
+/// As for vault-k8s, what is not `json` is text.
+fn read_log_format(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.log_format = if value == "json" { Format::Json } else { Format::Standard };
+    settings.is_log_format_known = matches!(value, "json" | "standard");
     Ok(())
 }
 
@@ -465,18 +510,18 @@ const fn row(
 const TABLE: &[Row] = &[
     // The process.
     row("listen", "LISTEN", ":8080", Field::Read(read_listen), "address to serve on"),
-    row("log-format", "LOG_FORMAT", "standard", Field::Read(|s, v| { s.log_format = if v == "json" { Format::Json } else { Format::Standard }; Ok(()) }), "json, or standard for text"),
+    row("log-format", "LOG_FORMAT", "standard", Field::Read(read_log_format), "json, or standard for text"),
     row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
     row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
-    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of"),
+    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of; no effect yet"),
     row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses of a self-signed certificate; localhost without it"),
-    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA to put into the MutatingWebhookConfiguration"),
+    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA to put into the MutatingWebhookConfiguration; no effect yet"),
     row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; self-signed without it"),
     row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow"),
     row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
     row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
-    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep the self-signed certificate"),
+    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep the self-signed certificate; no effect yet"),
     // The agents' image and identity.
     row("agent", "AGENT", "auto", Field::Read(read_agent), "flavour of the agents: native, vault, or auto to tell by the image"),
     row("vault-image", "VAULT_IMAGE", crate::domain::inject::DEFAULT_IMAGE, Field::Text(|s| &mut s.inject.image), "image of the agents"),
@@ -491,7 +536,7 @@ const TABLE: &[Row] = &[
     row("disable-keep-alives", "DISABLE_KEEP_ALIVES", "", Field::Text(|s| &mut s.inject.disable_keep_alives), "comma list of agent features that reuse no connections"),
     row("proxy-address", "PROXY_ADDR", "", Field::Text(|s| &mut s.inject.proxy_address), "HTTP proxy between agents and Vault"),
     row("revoke-on-shutdown", "REVOKE_ON_SHUTDOWN", "false", Field::Switch(|s| &mut s.inject.revoke_on_shutdown), "agents revoke their token when they end"),
-    row("vault-address", "VAULT_ADDR", "", Field::Text(|s| &mut s.inject.address), "address of Vault; required"),
+    row("vault-address", "VAULT_ADDR", "", Field::Read(read_address), "address of Vault, https://HOST:PORT; required"),
     row("vault-auth-path", "VAULT_AUTH_PATH", "auth/kubernetes", Field::Text(|s| &mut s.inject.auth_path), "mount of the login method"),
     row("vault-auth-type", "VAULT_AUTH_TYPE", "kubernetes", Field::Text(|s| &mut s.inject.auth_type), "login method"),
     row("vault-cacert-bytes", "VAULT_CACERT_BYTES", "", Field::Read(read_ca_cert_bytes), "CA certificates of Vault, PEM or base64 of PEM"),
@@ -501,7 +546,7 @@ const TABLE: &[Row] = &[
     row("template-config-exit-on-retry-failure", "TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE", "true", Field::Switch(|s| &mut s.inject.exit_on_retry_failure), "agents end when a secret stays unreadable"),
     row("", "TEMPLATE_LEASE_RENEWAL_THRESHOLD", "0", Field::Read(read_renewal_threshold), "part of a lease after which a secret is read again, 0 for the agent's own"),
     row("", "TEMPLATE_MAX_CONNECTIONS_PER_HOST", "0", Field::Read(read_max_connections), "connections of one agent to Vault, 0 for the agent's own"),
-    row("template-static-secret-render-interval", "TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", "", Field::Text(|s| &mut s.inject.static_secret_render_interval), "how often secrets without a lease are read again"),
+    row("template-static-secret-render-interval", "TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", "", Field::VaultDuration(|s| &mut s.inject.static_secret_render_interval), "how often secrets without a lease are read again"),
     // Resources of the agents; without a default here, the agent's flavour has one.
     row("cpu-limit", "CPU_LIMIT", "", Field::Quantity(|s| &mut s.inject.resources.limits_cpu), "CPU limit of the agents"),
     row("cpu-request", "CPU_REQUEST", "", Field::Quantity(|s| &mut s.inject.resources.requests_cpu), "CPU request of the agents"),

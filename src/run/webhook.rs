@@ -28,7 +28,7 @@ use crate::adapter::tls::{Files, Offer, SelfSigned, Served, Source, TlsError};
 use crate::base::report::OneLine;
 use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
 use crate::run::limits;
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, Unready};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{self, Connection, Decided, Metrics};
 
@@ -131,9 +131,15 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
         telemetry_path: config.telemetry_path,
     });
     let served = Arc::new(Served::default());
-    let mut keeper =
-        Keeper { source, served: Arc::clone(&served), webhook: Rc::clone(&webhook), told: None };
+    let mut keeper = Keeper {
+        source,
+        served: Arc::clone(&served),
+        webhook: Rc::clone(&webhook),
+        is_expired: false,
+        told: None,
+    };
     keeper.look().map_err(WebhookError::Tls)?;
+    keeper.tell_when_expired();
     let tls = offer.server_config(served).map_err(WebhookError::Tls)?;
     let listener = listen(&config.listen)
         .map_err(|source| WebhookError::Listen { address: config.listen, source })?;
@@ -191,6 +197,8 @@ struct Keeper {
     source: Source,
     served: Arc<Served>,
     webhook: Rc<Webhook>,
+    /// Whether the log has it that the certificate has expired.
+    is_expired: bool,
     /// The trouble that was last written to the log.
     told: Option<String>,
 }
@@ -205,7 +213,17 @@ impl Keeper {
                 self.webhook.log.warn("certificate not replaced, serving the old one", &fields);
             }
             self.told = trouble;
+            self.tell_when_expired();
         }
+    }
+
+    /// Once for each certificate: from then on this replica is not ready.
+    fn tell_when_expired(&mut self) {
+        let is_expired = self.webhook.health.check(now()) == Err(Unready::Expired);
+        if is_expired && !self.is_expired {
+            self.webhook.log.error("certificate expired, not ready until there is a new one", &[]);
+        }
+        self.is_expired = is_expired;
     }
 
     fn look(&mut self) -> Result<(), TlsError> {

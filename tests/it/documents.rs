@@ -1,9 +1,13 @@
-//! What we tell users is true: every annotation is in the README, the example's pod is injected.
+//! What we tell users is true: every annotation is in the README, the example's pod is injected, and the
+//! tables of `docs` are those of the program. With `UPDATE_DOCS=1` the tests write them anew.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use vault_injector::domain::inject::annotations::{KEYS, PREFIX};
+use vault_injector::domain::inject::annotations::{KEYS, Kind, PREFIX, Source};
+use vault_injector::domain::inject::{Flavor, InjectConfig};
+use vault_injector::domain::template::{list_functions, list_functions_not_yet};
 
 use crate::support::program::Program;
 
@@ -52,4 +56,131 @@ fn the_pod_of_the_example_is_injected_without_warnings() {
     assert_eq!(told.code(), 0, "{told:?}");
     assert!(told.out.contains("inject"), "{}", told.out);
     assert!(!format!("{}{}", told.out, told.err).contains("warning"), "{told:?}");
+}
+
+/// Compares a file of `docs` with what the program's tables say, or writes it.
+fn check_generated(name: &str, want: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, want).unwrap();
+    }
+    let have = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = have.lines().zip(want.lines()).find(|(a, b)| a != b);
+    assert!(
+        have == want,
+        "docs/{name} is not what the tables say, UPDATE_DOCS=1 writes it: {differs:?}"
+    );
+}
+
+/// One cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+/// A value in a table; nothing for the empty one.
+fn code(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("`{}`", cell(text)) }
+}
+
+fn kind_words(kind: Kind) -> String {
+    match kind {
+        Kind::Bool => "boolean".to_owned(),
+        Kind::Choice(words) => words.join(", "),
+        Kind::Filled => "text, not empty".to_owned(),
+        Kind::Float => "number".to_owned(),
+        Kind::GoDuration => "duration: `1m30s`".to_owned(),
+        Kind::Id => "number from 0; empty is the default".to_owned(),
+        Kind::Int => "whole number".to_owned(),
+        Kind::List => "comma list".to_owned(),
+        Kind::Patch => "JSON patch (RFC 6902)".to_owned(),
+        Kind::Port => "port".to_owned(),
+        Kind::Quantity => "quantity: `250m`, `64Mi`; empty for none".to_owned(),
+        Kind::Text => "text".to_owned(),
+        Kind::Uint => "whole number from 0".to_owned(),
+        Kind::VaultDuration => "duration: `30`, `30s`, `2d`".to_owned(),
+    }
+}
+
+#[test]
+fn the_list_of_annotations_is_the_table() {
+    let config = InjectConfig::default();
+    let mut text = format!(
+        "<!-- Written by tests/it/documents.rs: change the table in src/domain/inject/annotations.rs. -->\n\n\
+         # Annotations\n\n\
+         All keys stand below `{PREFIX}`. `NAME` is the name of a secret, or of a setting. Where an\n\
+         option of the webhook is named, it decides for pods that say nothing; the value shown is its default.\n\
+         Two values are those of the flavours *native* and *vault*.\n\n\
+         | key | value | default | what it does |\n|---|---|---|---|\n"
+    );
+    for row in KEYS {
+        let default = match row.source {
+            Source::Nothing => String::new(),
+            Source::Fixed(value) => code(value),
+            Source::Process(variable, read) => {
+                let [native, vault] =
+                    [Flavor::Native, Flavor::Vault].map(|flavor| code(&read(&config, flavor)));
+                let none = |value: String| if value.is_empty() { "none".to_owned() } else { value };
+                let shown = match native == vault {
+                    true => native,
+                    false => format!("{}, {}", none(native), none(vault)),
+                };
+                format!("{shown} `AGENT_INJECT_{variable}`").trim_start().to_owned()
+            }
+        };
+        let name = if row.name.ends_with('-') { "NAME" } else { "" };
+        let (kind, doc) = (kind_words(row.kind), cell(row.doc));
+        writeln!(text, "| `{}{name}` | {kind} | {default} | {doc} |", row.name).unwrap();
+    }
+    check_generated("annotations.md", &text);
+}
+
+#[test]
+fn the_list_of_template_functions_is_the_table() {
+    let mut text = "<!-- Written by tests/it/documents.rs: change the tables in src/domain/template. -->\n\n\
+         # Template functions\n\n\
+         Go's own, consul-template's, and sprig's with the prefix `sprig_`. `…` means that the last\n\
+         argument may be given several times. A function that is not here makes the template fail with its name and place.\n"
+        .to_owned();
+    let all = list_functions();
+    let (sprig, own): (Vec<_>, Vec<_>) =
+        all.iter().partition(|[name, ..]| name.starts_with("sprig_"));
+    for (title, rows) in [("Go and consul-template", own), ("Sprig", sprig)] {
+        write!(text, "\n## {title}\n\n| function | arguments | what it gives |\n|---|---|---|\n")
+            .unwrap();
+        for [name, arguments, doc] in rows {
+            writeln!(text, "| `{name}` | {arguments} | {} |", cell(doc)).unwrap();
+        }
+    }
+    let missing: Vec<String> =
+        list_functions_not_yet().iter().map(|name| format!("`{name}`")).collect();
+    write!(
+        text,
+        "\n## Not here yet\n\nThese end a template with `function \"NAME\" is not supported yet`:\n\n{}.\n",
+        missing.join(",\n")
+    )
+    .unwrap();
+    check_generated("template-functions.md", &text);
+}
+
+#[test]
+fn the_list_of_the_webhooks_options_is_its_help() {
+    let program = Program::new(env!("CARGO_BIN_EXE_vault-injector"), &["webhook", "--help"]);
+    let told = program.run(LIMIT);
+    let mut text = "<!-- Written by tests/it/documents.rs: change the table in src/cli/webhook.rs. -->\n\n\
+         # Options of the webhook\n\n\
+         Names and values are those of `vault-k8s agent-inject`, and `AGENT_INJECT_AGENT`. The variable beats\n\
+         the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
+         of them named.\n\n\
+         | variable | flag | what it says |\n|---|---|---|\n"
+        .to_owned();
+    let mut lines = told.out.lines().skip_while(|line| !line.starts_with("  -"));
+    let mut count = 0;
+    while let (Some(names), Some(doc)) = (lines.next(), lines.next()) {
+        let (flag, variable) = names.trim().split_once(", ").unwrap_or(("", names.trim()));
+        assert!(variable.starts_with("AGENT_INJECT_"), "{names}");
+        writeln!(text, "| `{variable}` | {} | {} |", code(flag), cell(doc.trim())).unwrap();
+        count += 1;
+    }
+    assert!(count > 30, "{}", told.out);
+    check_generated("webhook-options.md", &text);
 }

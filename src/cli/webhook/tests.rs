@@ -47,7 +47,7 @@ fn has_every_option_once_with_its_true_default() {
 fn every_option_changes_a_setting() {
     for row in TABLE {
         let tries = ["x", "true", "false", "7", "0.5", "3s", ":1", "/m", "json", "native", "debug"];
-        let more = ["tls13", "TLS_AES_128_GCM_SHA256", "-----BEGIN CERTIFICATE-----"];
+        let more = ["https://v", "tls13", "TLS_AES_128_GCM_SHA256", "-----BEGIN CERTIFICATE-----"];
         let changes = tries.iter().chain(&more).any(|value| {
             let mut settings = Settings::default();
             row.field.set(&mut settings, value).is_ok() && settings != Settings::default()
@@ -96,6 +96,9 @@ fn reports_every_mistake_with_its_name_and_value() {
             ("AGENT_INJECT_TLS_CIPHER_SUITES", "TLS_RSA_WITH_RC4_128_SHA"),
             ("AGENT_INJECT_TLS_CERT_FILE", "/c"),
             ("AGENT_INJECT_VAULT_CACERT_BYTES", "AAAA"),
+            ("AGENT_INJECT_VAULT_ADDR", "vault:8200"),
+            ("AGENT_INJECT_CPU_LIMIT", "lots"),
+            ("AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", "often"),
         ],
     )
     .unwrap_err();
@@ -108,14 +111,18 @@ fn reports_every_mistake_with_its_name_and_value() {
         ("AGENT_INJECT_TLS_CIPHER_SUITES=", "TLS_RSA_WITH_RC4_128_SHA"),
         ("AGENT_INJECT_TLS_KEY_FILE: ", "needs its key file"),
         ("AGENT_INJECT_VAULT_CACERT_BYTES=\"AAAA\": ", "PEM"),
-        ("AGENT_INJECT_VAULT_ADDR: ", "no Vault address"),
+        ("AGENT_INJECT_VAULT_ADDR=\"vault:8200\": ", "want https://HOST:PORT"),
+        ("AGENT_INJECT_CPU_LIMIT=\"lots\": ", "quantity"),
+        ("AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL=\"often\": ", "duration"),
     ] {
         assert!(
             mistakes.iter().any(|m| m.starts_with(start) && m.contains(word)),
             "{start} {mistakes:?}"
         );
     }
-    assert_eq!(mistakes.len(), 9, "{mistakes:?}");
+    assert_eq!(mistakes.len(), 11, "{mistakes:?}");
+    let mistakes = read(&[], &[]).unwrap_err();
+    assert!(mistakes[0].starts_with("AGENT_INJECT_VAULT_ADDR: no Vault address"), "{mistakes:?}");
 }
 
 #[test]
@@ -151,6 +158,7 @@ fn tells_what_it_does_not_act_on() {
     let told: Vec<String> =
         notices(&settings, &env(&pairs)).into_iter().map(|n| n.option).collect();
     let want = [
+        "AGENT_INJECT_TLS_CERT_FILE",
         "AGENT_INJECT_TLS_AUTO",
         "AGENT_INJECT_TLS_MIN_VERSION",
         "AGENT_INJECT_AGENT_INJECT_RUN_AS_USER",

@@ -13,7 +13,7 @@ mod json_text;
 pub mod manifest;
 mod patch;
 mod plan;
-mod quantity;
+pub(crate) mod quantity;
 mod review;
 mod secrets;
 mod shape;

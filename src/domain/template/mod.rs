@@ -20,6 +20,7 @@ mod value;
 
 pub use budget::Budget;
 pub use error::TemplateError;
+pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
 

@@ -63,6 +63,20 @@ impl Param {
         }
     }
 
+    /// For people who do not know Go.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Any | Self::Reflect => "any",
+            Self::Anys => "list",
+            Self::Bool => "bool",
+            Self::Float => "float",
+            Self::Int | Self::Uint32 => "int",
+            Self::Map => "map",
+            Self::Text => "text",
+            Self::Texts => "texts",
+        }
+    }
+
     /// What a constant should have been.
     pub(crate) fn constant_name(self) -> &'static str {
         match self {
@@ -94,10 +108,6 @@ pub(crate) struct Function {
     /// Whether the last parameter takes any number of arguments.
     pub(crate) is_variadic: bool,
     /// One line for the generated documentation.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that writes the documentation")
-    )]
     pub(crate) doc: &'static str,
     pub(crate) run: Run,
 }
@@ -107,6 +117,14 @@ impl Function {
     pub(crate) fn param(&self, i: usize) -> Param {
         let last = self.params.len().saturating_sub(1);
         self.params.get(i.min(last)).copied().unwrap_or(Param::Any)
+    }
+
+    fn shown(&self) -> [String; 3] {
+        let mut params: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
+        if self.is_variadic {
+            params.push("…");
+        }
+        [self.name.to_owned(), params.join(" "), self.doc.to_owned()]
     }
 }
 
@@ -226,6 +244,19 @@ pub(crate) fn find(name: &str) -> Support {
         None if is_known() => Support::NotYet,
         None => Support::Unknown,
     }
+}
+
+/// Every function with its parameters and its line of documentation, sorted by name.
+pub fn list() -> Vec<[String; 3]> {
+    let mut all: Vec<[String; 3]> = TABLES.iter().copied().flatten().map(Function::shown).collect();
+    all.sort();
+    all
+}
+
+/// The names that consul-template knows and we do not yet, sorted.
+pub fn list_not_yet() -> Vec<String> {
+    let sprig = SPRIG_NOT_YET.iter().map(|name| format!("sprig_{name}"));
+    NOT_YET.iter().map(|name| (*name).to_owned()).chain(sprig).collect()
 }
 
 /// Looks a method of a value up; the value comes first among the arguments.
