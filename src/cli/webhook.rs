@@ -119,7 +119,7 @@ impl Default for Settings {
             listen: ":8080".into(),
             log_format: Format::Standard,
             log_level: Level::Info,
-            telemetry_path: String::new(),
+            telemetry_path: "/metrics".into(),
             tls_auto: String::new(),
             tls_auto_hosts: String::new(),
             tls_ca_cert_file: String::new(),
@@ -512,7 +512,7 @@ const TABLE: &[Row] = &[
     row("listen", "LISTEN", ":8080", Field::Read(read_listen), "address to serve on"),
     row("log-format", "LOG_FORMAT", "standard", Field::Read(read_log_format), "json, or standard for text"),
     row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
-    row("telemetry-path", "TELEMETRY_PATH", "", Field::Read(read_telemetry_path), "path of the metrics; none are served without it"),
+    row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
     row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of; no effect yet"),
     row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses of a self-signed certificate; localhost without it"),

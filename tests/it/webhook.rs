@@ -73,7 +73,6 @@ impl Webhook {
         let mut child = command
             .env("AGENT_INJECT_TLS_CERT_FILE", &certificate)
             .env("AGENT_INJECT_TLS_KEY_FILE", &key)
-            .env("AGENT_INJECT_TELEMETRY_PATH", "/metrics")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -97,30 +97,6 @@ fn pki_issues_one_certificate_per_path_and_arguments() {
     assert_eq!(issued, 1, "certificate and key must be of one issue");
 }
 
-/// The file is the certificate's memory: a pod that starts again goes on with what it has.
-#[test]
-#[ignore = "pkiCert is not written yet"]
-fn pki_cert_is_kept_while_it_is_good() {
-    let Some(cluster) = Cluster::start() else { return };
-    let bao = &cluster.bao;
-    pki(&cluster);
-    let mut pod = cluster.pod();
-    pod.template(
-        "bundle",
-        r#"{{ with pkiCert "pki/issue/app" "common_name=app.shop.svc" "ttl=30m" }}{{ .Key }}
-{{ .Cert }}
-{{ end }}"#,
-    );
-    pod.init_ok();
-    let first = pod.secret("bundle").expect("the bundle");
-    assert!(first.contains("PRIVATE KEY-----") && first.contains("BEGIN CERTIFICATE"), "{first}");
-    let _absent_for_others = std::fs::remove_file(pod.path("home/.state"));
-    pod.init_ok();
-    assert_eq!(pod.secret("bundle"), Some(first));
-    let issued = bao.requests().iter().filter(|line| line.as_str() == PKI_ISSUE).count();
-    assert_eq!(issued, 1);
-}
-
 #[test]
 fn transit_decrypts() {
     let Some(cluster) = Cluster::start() else { return };

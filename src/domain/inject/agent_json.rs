@@ -8,6 +8,8 @@ use super::json_text::{JsonText, float};
 use super::plan::{Plan, Side};
 use super::secrets::{Body, SecretFile, clean_join};
 use super::token::USUAL_FILE;
+use crate::base::json::Json;
+use crate::domain::agent_config;
 
 /// The document of one container, one line.
 pub(crate) fn document(plan: &Plan<'_>, side: Side) -> String {
@@ -40,6 +42,44 @@ pub(crate) fn document(plan: &Plan<'_>, side: Side) -> String {
         }
     });
     out.into_text()
+}
+
+/// Why the native agent would refuse what these annotations make of its configuration.
+///
+/// Pods with such annotations run today under an agent that does not look, so nobody is refused here. The
+/// agent's own reader is asked, so the two cannot drift apart; and only for annotations that are not
+/// checked by their kind, since asking costs as much as writing.
+pub(crate) fn refusals(plan: &Plan<'_>) -> Vec<String> {
+    let notes = &plan.notes;
+    let unchecked = [
+        Key::AuthMaxBackoff,
+        Key::AuthMinBackoff,
+        Key::AuthType,
+        Key::ClientMaxRetries,
+        Key::LeaseThreshold,
+        Key::Namespace,
+        Key::RevokeGrace,
+        Key::Service,
+    ];
+    let family = |(key, ..): (Key, &str, &str)| matches!(key, Key::AuthConfig | Key::Perms);
+    let risky = unchecked.iter().any(|key| notes.given(*key).is_some());
+    if !notes.text(Key::Configmap).is_empty() || !(risky || notes.families().any(family)) {
+        return Vec::new();
+    }
+    let side = if plan.sidecar { Side::Sidecar } else { Side::Init };
+    let variables = [
+        ("VAULT_CLIENT_TIMEOUT", Key::ClientTimeout),
+        ("VAULT_MAX_RETRIES", Key::ClientMaxRetries),
+        ("HTTPS_PROXY", Key::ProxyAddress),
+    ];
+    let env = variables.map(|(name, key)| (name.to_owned(), notes.text(key).into_owned()));
+    // Our own text is JSON.
+    let Ok(document) = Json::parse(document(plan, side).as_bytes()) else { return Vec::new() };
+    let errors = agent_config::decode(&document, &env.into()).err().unwrap_or_default();
+    // The login method and its role have warnings of their own.
+    let told = ["auto_auth.method.type", "auto_auth.method.config.role"];
+    let errors = errors.into_iter().filter(|e| !told.contains(&e.place.as_str()));
+    errors.map(|e| format!("the native agent will refuse to start: {e}")).collect()
 }
 
 fn method(plan: &Plan<'_>, out: &mut JsonText) {

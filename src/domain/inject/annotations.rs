@@ -318,8 +318,8 @@ impl<'a> Notes<'a> {
         self.flavor
     }
 
-    /// Notes every value that is not of its key's kind.
-    pub(crate) fn check(&self, problems: &mut Problems) {
+    /// Notes every value that is not of its key's kind; `declared` knows the names of the secrets.
+    pub(crate) fn check(&self, declared: impl Fn(&str) -> bool, problems: &mut Problems) {
         for row in KEYS {
             if let Some(value) = self.given(row.key) {
                 if let Err(clause) = check(row.kind, value) {
@@ -342,7 +342,11 @@ impl<'a> Notes<'a> {
             }
         }
         for Other { family, name, value } in &self.other {
-            let Some((row, _)) = family else { continue };
+            let Some((row, raw)) = family else { continue };
+            // A secret's annotation without the secret does nothing, right or wrong.
+            if row.kind == Bool && !declared(raw) {
+                continue;
+            }
             if let Err(clause) = check(row.kind, value) {
                 problems.note(
                     format_args!("{PREFIX}{name}"),

@@ -64,14 +64,19 @@ pub(crate) fn container(
     }
 }
 
-/// Our image does nothing without a mode, so a patch that took all words away gets it back.
+/// Our image does nothing without a mode, so a patch that took it away gets it back; a patch that sets a
+/// command of its own knows better.
 fn keep_mode(doc: &mut Json, side: Side) {
-    if let Json::Object(members) = doc
-        && !members.contains_key("args")
-        && !members.contains_key("command")
+    let Json::Object(members) = doc else { return };
+    let word = Json::String(mode(side).to_owned());
+    if members.contains_key("command") {
+        return;
+    }
+    let args = members.entry("args".to_owned()).or_insert_with(|| Json::Array(Vec::new()));
+    if let Json::Array(words) = args
+        && !words.contains(&word)
     {
-        let words = vec![Json::String(mode(side).to_owned())];
-        members.insert("args".to_owned(), Json::Array(words));
+        words.insert(0, word);
     }
 }
 
@@ -222,9 +227,6 @@ fn mounts(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     let token = (&*plan.token.volume, &*plan.token.mount_path);
     if side == Side::Init {
         mount(out, "home-init", HOME_PATH, false);
-        if plan.flavor == Flavor::Native && plan.sidecar {
-            mount(out, "home-sidecar", HANDOVER_PATH, false);
-        }
         mount(out, token.0, token.1, true);
     } else {
         mount(out, token.0, token.1, true);
@@ -245,10 +247,13 @@ fn mounts(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
             out.raw(raw);
         }
     }
+    // Last, since JSON patches written for vault-k8s count the mounts before it.
+    let handover = side == Side::Init && plan.flavor == Flavor::Native && plan.sidecar;
     let rest = [
         (!notes.text(Key::Configmap).is_empty(), "vault-config", "/vault/configs", true),
         (!notes.text(Key::TlsSecret).is_empty(), "vault-tls-secrets", "/vault/tls", true),
         (plan.persistent_cache(), "vault-agent-cache", "/vault/agent-cache", false),
+        (handover, "home-sidecar", HANDOVER_PATH, false),
     ];
     for (_, name, path, read_only) in rest.into_iter().filter(|(wanted, ..)| *wanted) {
         volume_mount(out, name, path, read_only);

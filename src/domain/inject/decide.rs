@@ -195,7 +195,7 @@ fn inject(
         let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);
         return Outcome { warnings, ..outcome };
     }
-    let patch = patch::operations(&plan, init.as_deref(), sidecar.as_deref());
+    let patch = patch::operations(&plan, init.as_deref(), sidecar.as_deref(), &mut warnings);
     let message = match (plan.init, plan.sidecar) {
         (true, true) => "injected init container and sidecar",
         (true, false) => "injected init container",

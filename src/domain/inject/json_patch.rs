@@ -113,6 +113,9 @@ impl Operation {
             }
             "copy" => {
                 let from = pointer("from", self.from.as_deref())?;
+                if lenient && from.is_empty() {
+                    return Err("copy of the whole document".into());
+                }
                 let value = match find(doc, &from, lenient)? {
                     Some(value) => value.clone(),
                     None if lenient => Json::Null,
@@ -223,11 +226,13 @@ fn parent<'a>(
 
 /// An index of an array of `len` items, or its end.
 fn index(part: &str, len: usize, lenient: bool) -> Option<usize> {
-    if let Some(back) = part.strip_prefix('-').filter(|back| !back.is_empty()) {
-        return if lenient { len.checked_sub(back.parse().ok()?) } else { None };
+    if lenient {
+        let at: i64 = part.parse().ok()?;
+        let size = usize::try_from(at.unsigned_abs()).ok()?;
+        return if at < 0 { len.checked_sub(size) } else { Some(size) };
     }
     let digits = part.bytes().all(|b| b.is_ascii_digit());
-    let plain = digits && (lenient || part == "0" || !part.starts_with('0'));
+    let plain = digits && (part == "0" || !part.starts_with('0'));
     if plain { part.parse().ok() } else { None }
 }
 
@@ -249,11 +254,8 @@ fn add(doc: &mut Json, path: &[String], value: Json, lenient: bool) -> Result<()
         }
         Json::Array(items) => {
             // A negative index counts from the end that the array will have.
-            let at = if last == "-" {
-                Some(items.len())
-            } else {
-                index(last, items.len() + usize::from(last.starts_with('-')), lenient)
-            };
+            let at =
+                if last == "-" { Some(items.len()) } else { index(last, items.len() + 1, lenient) };
             let at = at.filter(|at| *at <= items.len()).ok_or_else(|| absent(path))?;
             items.insert(at, value);
             Ok(())
@@ -265,6 +267,9 @@ fn add(doc: &mut Json, path: &[String], value: Json, lenient: bool) -> Result<()
 fn replace(doc: &mut Json, path: &[String], value: Json, lenient: bool) -> Result<(), String> {
     if path.len() + depth(&value) > DEPTH_MAX {
         return Err(format!("nests deeper than {DEPTH_MAX}"));
+    }
+    if lenient && path.is_empty() && !matches!(value, Json::Object(_)) {
+        return Err("the whole document must be an object".into());
     }
     match find(doc, path, lenient)? {
         Some(place) => {

@@ -1,21 +1,33 @@
 //! The JSON patch that turns a pod into an injected pod.
 
-use super::annotations::{Key, PREFIX};
+use super::annotations::{Key, LISTED_MAX, PREFIX, Shown};
 use super::container::{secret_mounts, volume_mount};
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan};
 use super::review::Container;
 use super::token::OWN_VOLUME;
 
-/// The patch's operations. `init` and `sidecar` are the finished containers.
-pub(crate) fn operations(plan: &Plan<'_>, init: Option<&str>, sidecar: Option<&str>) -> String {
+/// The patch's operations. `init` and `sidecar` are the finished containers. What the API server will
+/// refuse, since the pod has it already, is explained in the warnings.
+pub(crate) fn operations(
+    plan: &Plan<'_>,
+    init: Option<&str>,
+    sidecar: Option<&str>,
+    warnings: &mut Vec<String>,
+) -> String {
     let bytes = 2048 + init.map_or(0, str::len) + sidecar.map_or(0, str::len);
     let mut out = JsonText::with_capacity(bytes);
     out.array(|out| {
-        volumes(plan, out);
+        volumes(plan, out, warnings);
         for (i, container) in plan.spec.containers.0.iter().enumerate() {
             if plan.wants(&container.name) {
-                mounts(plan, &format!("/spec/containers/{i}/volumeMounts"), container, out);
+                mounts(
+                    plan,
+                    &format!("/spec/containers/{i}/volumeMounts"),
+                    container,
+                    out,
+                    warnings,
+                );
             }
         }
         let inits = &plan.spec.init_containers.0;
@@ -23,7 +35,7 @@ pub(crate) fn operations(plan: &Plan<'_>, init: Option<&str>, sidecar: Option<&s
             // One of this name was injected before.
             let apps = inits.iter().enumerate().filter(|(_, own)| &*own.name != INIT_NAME);
             for (i, own) in apps {
-                mounts(plan, &format!("/spec/initContainers/{i}/volumeMounts"), own, out);
+                mounts(plan, &format!("/spec/initContainers/{i}/volumeMounts"), own, out, warnings);
             }
             let first = plan.notes.flag(Key::InitFirst);
             let mut list = ListPatch::new("/spec/initContainers", !inits.is_empty());
@@ -77,10 +89,13 @@ impl<'p> ListPatch<'p> {
     }
 }
 
-fn volumes(plan: &Plan<'_>, out: &mut JsonText) {
+fn volumes(plan: &Plan<'_>, out: &mut JsonText, warnings: &mut Vec<String>) {
     let notes = &plan.notes;
     let mut list = ListPatch::new("/spec/volumes", !plan.spec.volumes.0.is_empty());
     let mut volume = |out: &mut JsonText, name: &str, source: &dyn Fn(&mut JsonText)| {
+        if plan.spec.volumes.0.iter().any(|own| *own.name == *name) {
+            warnings.push(format!("the pod already has a volume {name}: rename that one"));
+        }
         list.add(out, "-", |out| {
             out.object(|out| {
                 out.member("name", name);
@@ -135,12 +150,28 @@ fn volumes(plan: &Plan<'_>, out: &mut JsonText) {
 }
 
 /// The secrets in one of the pod's own containers, unless it mounts them already.
-fn mounts(plan: &Plan<'_>, path: &str, container: &Container<'_>, out: &mut JsonText) {
+fn mounts(
+    plan: &Plan<'_>,
+    path: &str,
+    container: &Container<'_>,
+    out: &mut JsonText,
+    warnings: &mut Vec<String>,
+) {
     let own = &container.volume_mounts.0;
     let mut list = ListPatch::new(path, !own.is_empty());
     for (name, mount_path) in secret_mounts(plan) {
-        if !own.iter().any(|m| *m.name == *name && *m.mount_path == *mount_path) {
-            list.add(out, "-", |out| volume_mount(out, &name, mount_path, false));
+        let there = own.iter().find(|m| *m.mount_path == *mount_path);
+        if there.is_some_and(|m| *m.name == *name) {
+            continue;
         }
+        if there.is_some() && warnings.len() <= LISTED_MAX {
+            warnings.push(format!(
+                "container {} mounts something at {} already: change one of the two, ours by {}",
+                Shown(&container.name),
+                Shown(mount_path),
+                Key::VolumePath
+            ));
+        }
+        list.add(out, "-", |out| volume_mount(out, &name, mount_path, false));
     }
 }

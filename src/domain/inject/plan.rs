@@ -85,8 +85,8 @@ impl<'a> Plan<'a> {
         problems: &mut Problems,
         warnings: &mut Vec<String>,
     ) -> Self {
-        notes.check(problems);
         let secrets = secrets::collect(&notes, problems, warnings);
+        notes.check(|raw| secrets.declares(raw), problems);
         let aws = &*notes.text(Key::AuthType) == "aws";
         let copied = notes.given(Key::CopyMounts).filter(|name| !name.is_empty());
         let verbatim = if aws || copied.is_some() { verbatim() } else { Verbatim::default() };
@@ -157,6 +157,9 @@ impl<'a> Plan<'a> {
                 warnings.push(format!("the pod already has a container {}", &*container.name));
             }
         }
+        if self.spec.on_windows() {
+            warnings.push("the pod is for Windows, the agents run on Linux only".into());
+        }
         if self.flavor == Flavor::Vault {
             return;
         }
@@ -176,6 +179,7 @@ impl<'a> Plan<'a> {
             warnings
                 .push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
         }
+        warnings.extend(super::agent_json::refusals(self));
         for file in &self.secrets.files {
             if file.command.trim().contains(char::is_whitespace) {
                 warnings.push(format!(

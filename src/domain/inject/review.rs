@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -89,7 +90,7 @@ struct Resource<'a> {
 
 /// A pod, as far as a decision looks at it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub(crate) struct Pod<'a> {
     #[serde(borrow)]
     pub(crate) kind: Text<'a>,
@@ -102,7 +103,7 @@ pub(crate) struct Pod<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub(crate) struct Metadata<'a> {
     #[serde(borrow)]
     pub(crate) annotations: Texts<'a>,
@@ -113,15 +114,29 @@ pub(crate) struct Metadata<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub(crate) struct Spec<'a> {
     #[serde(borrow)]
     pub(crate) containers: List<Container<'a>>,
     #[serde(borrow)]
     pub(crate) init_containers: List<Container<'a>>,
     #[serde(borrow)]
+    pub(crate) node_selector: Texts<'a>,
+    #[serde(borrow)]
+    pub(crate) os: Option<Named<'a>>,
+    #[serde(borrow)]
     pub(crate) volumes: List<Volume<'a>>,
     pub(crate) share_process_namespace: Option<bool>,
+}
+
+impl Spec<'_> {
+    /// Whether the pod asks for a node with Windows.
+    pub(crate) fn on_windows(&self) -> bool {
+        let labels = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+        let mut selected = self.node_selector.0.iter();
+        self.os.as_ref().is_some_and(|os| &*os.name == "windows")
+            || selected.any(|(label, value)| labels.contains(&&**label) && &**value == "windows")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -132,7 +147,7 @@ pub(crate) struct Status<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub(crate) struct Container<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
@@ -142,7 +157,7 @@ pub(crate) struct Container<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub(crate) struct Mount<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
@@ -157,7 +172,7 @@ pub(crate) struct SecurityContext {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub(crate) struct Volume<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
@@ -218,13 +233,39 @@ pub(crate) struct VerbatimContainer<'a> {
     pub(crate) volume_mounts: List<&'a RawValue>,
 }
 
-/// The name in an entry of `env`.
-#[derive(Deserialize, Default)]
+/// The name in an entry of `env`, or of an operating system.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Named<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
 }
+
+/// Derived readers also take an array for an object, which no path of a patch would fit.
+macro_rules! only_objects {
+    ($($name:ident)*) => { $(
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct ObjectVisitor;
+
+                impl<'de> Visitor<'de> for ObjectVisitor {
+                    type Value = $name<'de>;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$name<'de>, A::Error> {
+                        $name::deserialize(MapAccessDeserializer::new(map))
+                    }
+                }
+                deserializer.deserialize_map(ObjectVisitor)
+            }
+        }
+    )* };
+}
+
+only_objects! { Container Metadata Mount Pod Spec Volume }
 
 impl<'a, O: Deserialize<'a>> Review<'a, O> {
     /// Reads a body with its object as an `O`; a `&RawValue` takes any object.

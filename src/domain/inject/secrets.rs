@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::Flavor;
-use super::annotations::{Key, Notes, Problems, Shown};
+use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
 
 /// One file that the agents keep.
 pub(crate) struct SecretFile<'a> {
@@ -39,6 +39,13 @@ pub(crate) struct Secrets<'a> {
     pub(crate) path: Cow<'a, str>,
     /// Mount paths of `vault-secrets-custom-0`, `-1`, …
     pub(crate) custom_paths: Vec<&'a str>,
+}
+
+impl Secrets<'_> {
+    /// Whether there is a file of this raw name.
+    pub(crate) fn declares(&self, raw: &str) -> bool {
+        self.files.binary_search_by(|file| file.raw.cmp(raw)).is_ok()
+    }
 }
 
 /// The formats that only the native agent has, as error texts list them.
@@ -97,9 +104,26 @@ pub(crate) fn collect<'a>(
             right_delimiter: delimiter(notes, Key::RightDelim, raw, "}}"),
         });
     }
-    for (key, raw, _) in notes.families() {
-        if matches!(key, Key::Engine | Key::Format) && names.binary_search(&raw).is_err() {
-            problems.note(key.of(raw), format_args!("needs {}", Key::SecretPath.of(raw)));
+    for (key, raw, _) in notes.families().filter(|(_, raw, _)| !secrets.declares(raw)) {
+        match key {
+            Key::Engine | Key::Format => {
+                problems.note(key.of(raw), format_args!("needs {}", Key::SecretPath.of(raw)));
+            }
+            // Case counts, and pods with such left-overs run today.
+            Key::Command
+            | Key::ErrorOnMissingKey
+            | Key::File
+            | Key::LeftDelim
+            | Key::Perms
+            | Key::PreserveCaseOf
+            | Key::RightDelim
+            | Key::VolumePathOf
+                if warnings.len() <= LISTED_MAX =>
+            {
+                let secret = Key::SecretPath.of(raw);
+                warnings.push(format!("{}: there is no {secret}, ignored", key.of(raw)));
+            }
+            _ => {}
         }
     }
     collisions(notes, &secrets.files, problems, warnings);

@@ -52,6 +52,8 @@ pub(crate) static POD: Shape = Object(&[
         &Object(&[
             Member("containers", &List(&POD_CONTAINER), Drop),
             Member("initContainers", &List(&POD_CONTAINER), Drop),
+            Member("nodeSelector", &Map(&Text), Drop),
+            Member("os", &Object(&[Member("name", &Text, Drop)]), Drop),
             Member("volumes", &List(&POD_VOLUME), Drop),
             Member("shareProcessNamespace", &Bool, Drop),
         ]),
@@ -317,7 +319,14 @@ impl Shape {
             Bool => Json::Bool(false),
             Int | IntOrText => Json::Number("0".into()),
             List(_) => Json::Array(Vec::new()),
-            Map(_) | Object(_) => Json::Object(BTreeMap::new()),
+            Map(_) => Json::Object(BTreeMap::new()),
+            Object(known) => Json::Object(
+                known
+                    .iter()
+                    .filter(|Member(.., zero)| *zero == Must)
+                    .map(|Member(name, shape, _)| ((*name).to_owned(), shape.zero()))
+                    .collect(),
+            ),
             Quantity => Json::String("0".into()),
             Text => Json::String(String::new()),
         }
@@ -420,6 +429,10 @@ mod tests {
             (r#"{"name":"x"}"#, r#"{"name":"x"}"#),
             (r#"{"NAME":"x","nope":1}"#, r#"{"name":"x"}"#),
             (r#"{"args":["a",null],"tty":false}"#, r#"{"args":["a",""],"name":""}"#),
+            (
+                r#"{"env":[null],"ports":[null]}"#,
+                r#"{"env":[{"name":""}],"name":"","ports":[{"containerPort":0}]}"#,
+            ),
             (r#"{"lifecycle":{},"env":[]}"#, r#"{"lifecycle":{},"name":""}"#),
             (
                 r#"{"resources":{"limits":{"cpu":2,"memory":"0.5"}}}"#,

@@ -127,8 +127,13 @@ fn fit(wanted: Type, value: &Json) -> Result<Option<String>, &'static str> {
     Ok(Some(out.into_text()))
 }
 
-/// `3` and `3.0`.
+/// `3`, `3.0` and `3e0`.
 fn whole_number(text: &str) -> Option<i64> {
-    let zeros = text.split_once('.').filter(|(_, tail)| tail.bytes().all(|b| b == b'0'));
-    zeros.map_or(text, |(whole, _)| whole).parse().ok()
+    let float = || {
+        // Above 2^53 a float is no longer sure of its last digits.
+        let value: f64 = text.parse().ok()?;
+        let sure = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
+        sure.then(|| format!("{value}").parse().ok())?
+    };
+    text.parse().ok().or_else(float)
 }

@@ -69,6 +69,12 @@ fn the_lenient_dialect_takes_more() {
         (r#"[{"op":"replace","path":"/a/9","value":1}]"#, None),
         (r#"[{"op":"move","from":"/x","path":"/y"}]"#, None),
         (r#"[{"op":"add","path":"/a/-4","value":3}]"#, None),
+        (r#"[{"op":"add","path":"/a/-0","value":3}]"#, Some(r#"{"a":[3,1,2]}"#)),
+        (r#"[{"op":"replace","path":"/a/+1","value":3}]"#, Some(r#"{"a":[1,3]}"#)),
+        (r#"[{"op":"replace","path":"/a/-","value":3}]"#, None),
+        (r#"[{"op":"remove","path":"/a/x"}]"#, None),
+        (r#"[{"op":"replace","path":"","value":null}]"#, None),
+        (r#"[{"op":"copy","from":"","path":"/x"}]"#, None),
     ] {
         let got = run(r#"{"a":[1,2]}"#, patch, Dialect::Lenient).ok();
         assert_eq!(got.as_deref(), want, "{patch}");
