@@ -251,8 +251,8 @@ struct Notice {
 /// Options that are understood but not acted on, and variables that look like options and are none.
 fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
     const UNUSED: &str = "option has no effect yet, the caBundle is yours to set";
-    const UNKNOWN_CA: &str = "not set, so the certificate is signed by a CA of this process, which no API \
-                              server trusts: give certificate and key files";
+    const UNKNOWN_CA: &str = "without certificate files the certificate is signed by a CA of this process, \
+                              which no API server trusts";
     let mut notices = Vec::new();
     let mut tell = |option: &str, message| {
         notices.push(Notice { option: option.to_owned(), message });

@@ -124,7 +124,8 @@ fn the_list_of_annotations_is_the_table() {
                     true => native,
                     false => format!("{}, {}", none(native), none(vault)),
                 };
-                format!("{shown} `AGENT_INJECT_{variable}`").trim_start().to_owned()
+                let comma = if shown.is_empty() { "" } else { "; " };
+                format!("{shown}{comma}`AGENT_INJECT_{variable}`")
             }
         };
         let name = if row.name.ends_with('-') { "NAME" } else { "" };
