@@ -202,7 +202,7 @@ fn modulo<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     }
 }
 
-/// The operand that wins keeps its own type.
+/// The operand that wins keeps its kind, in its widest type.
 #[expect(clippy::cast_precision_loss, reason = "only the order counts")]
 fn choose<'a>(values: &[Value<'a>], name: &str, wins: fn(f64, f64) -> bool) -> Result<Value<'a>> {
     let (b, a) = (values.value_at(0), values.value_at(1));
@@ -211,7 +211,11 @@ fn choose<'a>(values: &[Value<'a>], name: &str, wins: fn(f64, f64) -> bool) -> R
         Pair::Ints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
         Pair::Uints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
     };
-    Ok(if first_wins { a } else { b })
+    Ok(match if first_wins { a } else { b } {
+        Value::Int(n) => Value::Int64(n),
+        Value::Byte(n) => Value::Uint64(n.into()),
+        other => other,
+    })
 }
 
 impl From<Countdown> for Value<'_> {

@@ -237,22 +237,11 @@ fn escaped<'a>(
     let max = eval.meter.text_bytes_max();
     let text = match values {
         [Value::Text(text)] => text.to_vec(),
-        _ => {
-            let shown: Vec<Value<'a>> = values.iter().map(shown).collect();
-            print::sprint(&shown, max)?
-        }
+        _ => print::sprint_shown(values, max)?,
     };
     eval.meter.text(text.len())?;
     let text = escape(&text);
     eval.made(text)
-}
-
-/// What the escaping functions print for nil.
-fn shown<'a>(value: &Value<'a>) -> Value<'a> {
-    match value {
-        Value::Absent | Value::Nil => Value::Text(Text::Borrowed(b"<no value>")),
-        other => other.clone(),
-    }
 }
 
 fn html(text: &[u8]) -> Vec<u8> {
@@ -288,9 +277,7 @@ fn js(text: &[u8]) -> Vec<u8> {
                 c => out.extend_from_slice(format!("\\u{:04X}", u32::from(c)).as_bytes()),
             }
         }
-        for _ in chunk.invalid() {
-            out.extend_from_slice(b"\\uFFFD");
-        }
+        out.extend_from_slice(chunk.invalid());
     }
     out
 }

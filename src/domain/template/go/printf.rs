@@ -26,7 +26,7 @@ struct State<'v, 'a> {
     rest: &'v [u8],
     values: &'v [Value<'a>],
     next: usize,
-    /// Whether this verb named its argument by `[n]`.
+    /// Whether a verb named its argument by `[n]`: Go then does not look for arguments left over.
     reordered: bool,
     good_index: bool,
     after_index: bool,
@@ -35,7 +35,6 @@ struct State<'v, 'a> {
 
 impl State<'_, '_> {
     fn run(&mut self) -> Result<()> {
-        let mut any_reordered = false;
         while !self.rest.is_empty() {
             let plain = self.rest.iter().position(|b| *b == b'%').unwrap_or(self.rest.len());
             let (text, rest) = self.rest.split_at(plain);
@@ -45,12 +44,10 @@ impl State<'_, '_> {
                 break;
             }
             self.good_index = true;
-            self.reordered = false;
             self.after_index = false;
             self.verb()?;
-            any_reordered = self.reordered;
         }
-        if !any_reordered && self.next < self.values.len() {
+        if !self.reordered && self.next < self.values.len() {
             self.extra()?;
         }
         Ok(())
@@ -72,7 +69,7 @@ impl State<'_, '_> {
         } else if !self.good_index {
             self.printer.push(format!("%!{verb}(BADINDEX)").as_bytes())
         } else if let Some(value) = value {
-            if verb == 'v' {
+            if matches!(verb, 'v' | 'w') {
                 let flags = &mut self.printer.flags;
                 flags.sharp_v = std::mem::take(&mut flags.sharp);
                 flags.plus_v = std::mem::take(&mut flags.plus);
@@ -110,7 +107,10 @@ impl State<'_, '_> {
         if self.take(b'*') {
             match self.star() {
                 Some(width) => {
-                    self.printer.flags.minus |= width < 0;
+                    if width < 0 {
+                        self.printer.flags.minus = true;
+                        self.printer.flags.zero = false;
+                    }
                     self.printer.flags.width = usize::try_from(width.unsigned_abs()).ok();
                 }
                 None => self.printer.push(b"%!(BADWIDTH)")?,
@@ -126,7 +126,8 @@ impl State<'_, '_> {
     }
 
     fn precision(&mut self) -> Result<()> {
-        if !self.take(b'.') {
+        // A point at the very end is the verb.
+        if self.rest.len() < 2 || !self.take(b'.') {
             return Ok(());
         }
         if self.after_index {
@@ -134,9 +135,9 @@ impl State<'_, '_> {
         }
         self.argument_index();
         if self.take(b'*') {
-            match self.star() {
-                Some(precision) => self.printer.flags.precision = usize::try_from(precision).ok(),
-                None => self.printer.push(b"%!(BADPREC)")?,
+            self.printer.flags.precision = self.star().and_then(|n| usize::try_from(n).ok());
+            if self.printer.flags.precision.is_none() {
+                self.printer.push(b"%!(BADPREC)")?;
             }
             self.after_index = false;
         } else {
@@ -181,14 +182,16 @@ impl State<'_, '_> {
             return;
         }
         self.reordered = true;
-        let Some(close) = self.rest.iter().position(|b| *b == b']') else {
+        let close = self.rest.iter().position(|b| *b == b']');
+        let Some(close) = close.filter(|_| self.rest.len() > 2) else {
             self.good_index = false;
             self.rest = self.rest.get(1..).unwrap_or_default();
             return;
         };
         let digits = self.rest.get(1..close).unwrap_or_default();
         self.rest = self.rest.get(close + 1..).unwrap_or_default();
-        let index = str::from_utf8(digits).ok().and_then(|text| text.parse::<usize>().ok());
+        let digits = str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'));
+        let index = digits.and_then(|text| text.parse::<usize>().ok());
         match index.and_then(|n| n.checked_sub(1)).filter(|n| *n < self.values.len()) {
             Some(index) => {
                 self.next = index;
