@@ -84,6 +84,14 @@ pub(crate) fn say(text: &str) {
     print!("{text}");
 }
 
+/// Like [`say`], for what need not be text.
+pub(crate) fn say_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
 /// The one place of this layer that writes to standard error.
 #[expect(clippy::print_stderr, reason = "what the user must know")]
 pub(crate) fn complain(text: &str) {

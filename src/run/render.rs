@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::adapter::{files, manifest};
 use crate::base::json::Json;
-use crate::base::secret::Secret;
+use crate::base::secret::SecretBytes;
 use crate::base::time::Wall;
 use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
 use crate::domain::vault::Reading;
@@ -35,7 +35,7 @@ pub(crate) enum Failure {
 }
 
 /// Renders the template.
-pub(crate) fn run(options: &Options) -> Result<Secret, Failure> {
+pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
     let text = manifest::read(&options.template, FILE_BYTES_MAX).map_err(Failure::Usage)?;
     let snapshot = match &options.data {
         Some(file) => read_snapshot(file).map_err(Failure::Usage)?,
@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<Secret, Failure> {
 }
 
 /// With secrets of a live Vault.
-fn live() -> Result<Secret, Failure> {
+fn live() -> Result<SecretBytes, Failure> {
     let line = "render without --data is not supported: give it a file with the data";
     Err(Failure::Usage(line.to_owned()))
 }

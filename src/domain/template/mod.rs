@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
 
@@ -109,8 +109,8 @@ pub struct Snapshot {
 
 /// A finished text and what it was made of.
 pub struct Rendered {
-    /// The text.
-    pub text: Secret,
+    /// The text; bytes of any kind, since templates decode base64.
+    pub text: SecretBytes,
     /// Everything that was asked for, found or absent.
     pub used: BTreeSet<Want>,
 }
@@ -169,14 +169,8 @@ impl Template {
         if !eval.lacking.is_empty() {
             return Outcome::Lack { lacking: std::mem::take(&mut eval.lacking), used };
         }
-        match output.map(String::from_utf8) {
-            Ok(Ok(text)) => Outcome::Done(Rendered { text: Secret::new(text), used }),
-            Ok(Err(error)) => {
-                // The bytes may be secret: wiped, and not part of the error.
-                let _wiped = zeroize::Zeroizing::new(error.into_bytes());
-                let message = "the output is not UTF-8".to_owned();
-                Outcome::Fail(TemplateError::at(&self.parsed.root.name, "", 0, message))
-            }
+        match output {
+            Ok(text) => Outcome::Done(Rendered { text: SecretBytes::new(text), used }),
             Err(fault) => Outcome::Fail(fault.into_error(&self.text)),
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::adapter::files::{self, Replaced};
 use crate::base::json::Json;
 use crate::base::report::OneLine;
-use crate::base::secret::Secret;
+use crate::base::secret::SecretBytes;
 use crate::domain::agent_config::{Command, TemplateBody, TemplateConfig};
 use crate::domain::format::{self, Format, tiny};
 use crate::domain::schedule::Pass;
@@ -169,13 +169,13 @@ impl File {
                 let rendered = self_with(&mut self.used, want, snapshot)
                     .map(|data| format::render(format, data).map_err(|e| OneLine(&e).to_string()));
                 let Some(text) = rendered.transpose()? else { return Ok(None) };
-                text
+                SecretBytes::from(&text)
             }
             Body::Tiny(want, text) => {
                 let rendered = self_with(&mut self.used, want, snapshot)
                     .map(|data| tiny::render(text, data).map_err(|e| OneLine(&e).to_string()));
                 let Some(text) = rendered.transpose()? else { return Ok(None) };
-                text
+                SecretBytes::from(&text)
             }
             Body::Go(template) => {
                 match template.render(snapshot, self.error_on_missing_key, RENDER) {
@@ -200,8 +200,8 @@ impl File {
         if may_write { self.write(&text).map(Some) } else { Ok(None) }
     }
 
-    fn write(&mut self, text: &Secret) -> Result<Replaced, String> {
-        let (target, bytes) = (Path::new(&self.destination), text.expose().as_bytes());
+    fn write(&mut self, text: &SecretBytes) -> Result<Replaced, String> {
+        let (target, bytes) = (Path::new(&self.destination), text.expose());
         let written = files::replace(target, bytes, self.perms, self.create_dest_dirs);
         let replaced = written.map_err(|error| OneLine(&error).to_string())?;
         self.passes = 0;

@@ -70,7 +70,7 @@ pub(super) const SCRATCH_METHODS: &[Function] = &[
     ),
     call("MapValues", &[Words], "the values of a map in the store, by key", |e, v| {
         match e.scratch.get(v.text_at(1)).cloned() {
-            Some(Value::Map(map)) => {
+            Some(Value::Map(map)) if map.of() == MapOf::Any => {
                 e.meter.elements(map.len())?;
                 Ok(List::any(map.entries().into_iter().map(|(_, value)| value).collect()))
             }

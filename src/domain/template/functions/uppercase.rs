@@ -57,7 +57,7 @@ pub(super) fn title_words(text: &[u8]) -> Vec<u8> {
     let mut within = false;
     let mut was_middle = false;
     for (c, _) in runes(text) {
-        let is_middle = matches!(c, '\'' | '.' | ':' | '·' | '·' | '՟' | '״' | '‘' | '’' | '․' | '‧')
+        let is_middle = matches!(c, '\'' | '.' | ':' | '·' | '՟' | '״' | '‘' | '’' | '․' | '‧')
             || matches!(c, '︓' | '﹒' | '﹕' | '＇' | '．' | '：');
         if is_middle && was_middle {
             within = false;
