@@ -18,4 +18,5 @@ mod inject_offline;
 mod layers;
 mod program;
 mod support;
+mod template_oracle;
 mod webhook;

@@ -42,7 +42,10 @@ pub(super) const TABLE: &[Function] = &[
         "trim",
         &[Words, Words],
         "the last text without the characters of the first at its ends",
-        |e, v| part(e, v.text_at(1), |text| trim(text, v.text_at(0))),
+        |e, v| {
+            e.meter.steps(v.text_at(0).len())?;
+            part(e, v.text_at(1), |text| trim(text, v.text_at(0)))
+        },
     ),
     call("trimPrefix", &[Words, Words], "the last text without the first at its start", |e, v| {
         part(e, v.text_at(1), |text| text.strip_prefix(v.text_at(0)).unwrap_or(text))

@@ -205,7 +205,7 @@ impl State<'_, '_> {
     }
 
     fn character(&mut self) -> Option<char> {
-        let chunk = self.rest.utf8_chunks().next()?;
+        let chunk = self.rest.get(..4).unwrap_or(self.rest).utf8_chunks().next()?;
         let c = chunk.valid().chars().next();
         let bytes = c.map_or(1, char::len_utf8);
         self.rest = self.rest.get(bytes..).unwrap_or_default();
