@@ -203,7 +203,6 @@ fn modulo<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 /// The operand that wins keeps its kind, in its widest type.
-#[expect(clippy::cast_precision_loss, reason = "only the order counts")]
 fn choose<'a>(values: &[Value<'a>], name: &str, wins: fn(f64, f64) -> bool) -> Result<Value<'a>> {
     let (b, a) = (values.value_at(0), values.value_at(1));
     let first_wins = match pair(values, name)? {

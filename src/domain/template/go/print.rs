@@ -443,13 +443,8 @@ impl Printer {
         };
         let sign = if sign == "+" && flags.space && !flags.plus { " " } else { sign };
         if !value.is_finite() {
-            let shows_sign = sign != "+" || flags.plus || value.is_infinite() && flags.plus;
-            let shows_sign = shows_sign && !(value.is_nan() && !flags.space && !flags.plus);
-            let shown = if shows_sign || value.is_infinite() && sign == "+" {
-                format!("{sign}{digits}")
-            } else {
-                digits
-            };
+            let is_bare = value.is_nan() && !flags.space && !flags.plus;
+            let shown = if is_bare { digits } else { format!("{sign}{digits}") };
             self.flags.zero = false;
             let result = self.padded(shown.as_bytes());
             self.flags.zero = flags.zero;
