@@ -28,6 +28,34 @@ impl Secret {
     }
 }
 
+/// Like [`Secret`], of any bytes: a rendered file can be a keystore.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes the bytes over.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Callers: a file writer, standard output.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&Secret> for SecretBytes {
+    fn from(secret: &Secret) -> Self {
+        Self::new(secret.expose().as_bytes().to_vec())
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBytes(redacted)")
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(redacted)")
@@ -71,5 +99,7 @@ mod tests {
     #[test]
     fn does_not_show_in_debug_output() {
         assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some(Secret(redacted))");
+        let bytes = SecretBytes::from(&Secret::new("hunter2"));
+        assert_eq!(format!("{bytes:?}"), "SecretBytes(redacted)");
     }
 }

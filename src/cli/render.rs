@@ -67,10 +67,13 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
         template: words.template,
     };
     match run(&options) {
-        Ok(text) => {
-            super::say(text.expose());
-            ExitCode::SUCCESS
-        }
+        Ok(text) => match super::say_bytes(text.expose()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                super::complain(&format!("standard output: {error}\n"));
+                ExitCode::FAILURE
+            }
+        },
         Err(Failure::Template(line)) => {
             super::complain(&format!("{line}\n"));
             ExitCode::FAILURE
