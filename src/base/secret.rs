@@ -62,36 +62,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Secret bytes: a rendered file, which need not be text.
-///
-/// Under the same rules as [`Secret`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
-
-impl SecretBytes {
-    /// Takes the bytes over.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
-    }
-
-    /// The bytes themselves. Callers: a file writer, standard output.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&Secret> for SecretBytes {
-    fn from(text: &Secret) -> Self {
-        Self::new(text.expose())
-    }
-}
-
-impl fmt::Debug for SecretBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretBytes(redacted)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

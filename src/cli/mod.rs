@@ -85,14 +85,6 @@ pub(crate) fn say(text: &(impl AsRef<[u8]> + ?Sized)) {
     let _unread = out.write_all(text.as_ref()).and_then(|()| out.flush());
 }
 
-/// Like [`say`], for what need not be text.
-pub(crate) fn say_bytes(bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
-}
-
 /// The one place of this layer that writes to standard error.
 pub(crate) fn complain(text: &str) {
     let _unread = std::io::stderr().lock().write_all(text.as_bytes());

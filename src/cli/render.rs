@@ -67,13 +67,10 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
         template: words.template,
     };
     match run(&options) {
-        Ok(text) => match super::say_bytes(text.expose()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                super::complain(&format!("standard output: {error}\n"));
-                ExitCode::FAILURE
-            }
-        },
+        Ok(text) => {
+            super::say(text.expose());
+            ExitCode::SUCCESS
+        }
         Err(Failure::Template(line)) => {
             super::complain(&format!("{line}\n"));
             ExitCode::FAILURE

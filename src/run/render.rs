@@ -8,7 +8,8 @@ use crate::adapter::clock::Clock;
 use crate::adapter::vault::VaultClient;
 use crate::adapter::{files, manifest};
 use crate::base::json::Json;
-use crate::base::secret::SecretBytes;
+use crate::base::report::OneLine;
+use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Client, Environment};
 use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
@@ -82,10 +83,60 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
     }
 }
 
-/// With secrets of a live Vault.
-fn live() -> Result<SecretBytes, Failure> {
-    let line = "render without --data is not supported: give it a file with the data";
-    Err(Failure::Usage(line.to_owned()))
+impl Options {
+    /// Renders, fetches what was lacking, renders again.
+    fn settle(
+        &self,
+        template: &Template,
+        snapshot: &mut Snapshot,
+        mut fetch: impl FnMut(&Want) -> Result<Found, String>,
+    ) -> Result<SecretBytes, Failure> {
+        let failed = |line| Failure::Template(format!("{}: {line}", self.template));
+        for _pass in 0..RENDER_PASSES_MAX {
+            match template.render(snapshot, self.error_on_missing_key, RENDER) {
+                Outcome::Done(rendered) => return Ok(rendered.text),
+                Outcome::Fail(error) => return Err(self.failed(error)),
+                Outcome::Lack { lacking, .. } => {
+                    for want in lacking {
+                        let found = fetch(&want).map_err(failed)?;
+                        snapshot.found.insert(want, found);
+                    }
+                }
+            }
+        }
+        Err(failed(format!("asks for other secrets each time, {RENDER_PASSES_MAX} times so far")))
+    }
+
+    fn failed(&self, error: TemplateError) -> Failure {
+        let TemplateError { line, column, message, .. } = error;
+        Failure::Template(format!("{}:{line}:{column}: {message}", self.template))
+    }
+}
+
+/// One secret, list or file.
+fn fetch(
+    fetcher: &Fetcher,
+    mounts: &mut MountTable,
+    token: Option<&Secret>,
+    want: &Want,
+) -> Result<Found, fetching::Failure> {
+    if let Want::File { path } = want {
+        return Ok(read_text(path).map_or(Found::Absent, |text| Found::File(Secret::new(text))));
+    }
+    let mount = match mounts.of(want.path()) {
+        Some(mount) => mount.clone(),
+        None => {
+            let mount = fetcher.look_up_mount(token, want)?;
+            mounts.insert(mount.clone());
+            mount
+        }
+    };
+    fetcher.fetch(token, want, &mount, (true, false))
+}
+
+/// A text file, if it is there.
+fn read_text(path: &str) -> Option<String> {
+    String::from_utf8(files::read_bounded(Path::new(path), FILE_BYTES_MAX).ok()?).ok()
 }
 
 fn read_snapshot(file: &str) -> Result<Snapshot, String> {

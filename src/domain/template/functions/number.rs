@@ -205,27 +205,16 @@ fn modulo<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 /// The operand that wins keeps its kind, in its widest type.
-fn choose<'a>(values: &[Value<'a>], name: &str, wins: fn(f64, f64) -> bool) -> Result<Value<'a>> {
+fn choose<'a>(values: &[Value<'a>], name: &str, wins: Ordering) -> Result<Value<'a>> {
     let (b, a) = (values.value_at(0), values.value_at(1));
-    let first_wins = match pair(values, name)? {
-        Pair::Floats(a, b) => wins(a, b),
-        Pair::Ints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
-        Pair::Uints(a, b) => wins(a.cmp(&b) as i8 as f64, 0.0),
+    let order = match pair(values, name)? {
+        Pair::Floats(a, b) => a.partial_cmp(&b),
+        Pair::Ints(a, b) => Some(a.cmp(&b)),
+        Pair::Uints(a, b) => Some(a.cmp(&b)),
     };
-    Ok(match if first_wins { a } else { b } {
+    Ok(match if order == Some(wins) { a } else { b } {
         Value::Int(n) => Value::Int64(n),
         Value::Byte(n) => Value::Uint64(n.into()),
         other => other,
     })
-}
-
-impl From<Countdown> for Value<'_> {
-    fn from(countdown: Countdown) -> Self {
-        Self::Channel(std::rc::Rc::new(countdown))
-    }
-}
-
-/// A text that lasts as long as the render.
-pub(super) fn shared<'a>(text: &str) -> Value<'a> {
-    Value::Text(Text::from(text.as_bytes().to_vec()))
 }

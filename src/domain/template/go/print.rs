@@ -113,7 +113,6 @@ impl Printer {
             'w' => self.bad_verb(value, verb),
             'p' => self.pointer(value, verb),
             // Only Errorf can wrap.
-            'w' => self.bad_verb(value, verb),
             _ => self.value(value, verb, 0),
         }
     }
