@@ -19,5 +19,6 @@ mod layers;
 mod program;
 mod render_live;
 mod support;
+mod template;
 mod template_oracle;
 mod webhook;
