@@ -21,7 +21,7 @@ struct Words {
     /// print what was decided and why, instead of manifests
     #[argh(switch)]
     explain: bool,
-    /// file to read, - for standard input; may be repeated
+    /// file to read, - for standard input, which is read when none is named; may be repeated
     #[argh(option, short = 'f')]
     file: Vec<String>,
     /// namespace of manifests that name none

@@ -26,7 +26,8 @@ usage: vault-injector MODE [OPTION...]
   render          render a template with canned or live secrets
   version         version, commit and target
 
-Every mode explains itself with --help.
+Every mode explains itself with --help. Exit codes: 0 done, 1 failed (a restart may help), 2 wrong
+command line or configuration (a restart will not).
 ";
 
 /// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
@@ -72,11 +73,21 @@ fn version() -> String {
     )
 }
 
-/// The environment; variables that are not UTF-8 are left out.
+/// The environment; variables that are not UTF-8 are left out, those that look like ours with a word.
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    let mut env = BTreeMap::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => drop(env.insert(name, value)),
+            (Ok(name), Err(_))
+                if name.starts_with("AGENT_INJECT_") || name.starts_with("VAULT_") =>
+            {
+                complain(&format!("{name}: not UTF-8, ignored\n"));
+            }
+            (Ok(_) | Err(_), _) => {}
+        }
+    }
+    env
 }
 
 /// The one place of this layer that writes to standard output. A reader that went away is not told.

@@ -296,7 +296,7 @@ fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
 fn help() -> String {
     let mut text = String::from(
         "usage: vault-injector webhook [-FLAG=VALUE | -FLAG VALUE | -SWITCH]...\n\n\
-         Serves /mutate, /health/ready, /health/live and, when asked to, metrics, over HTTPS.\n\
+         Serves /mutate, /health/ready, /health/live and metrics, over HTTPS.\n\
          Each option has a flag and a variable; the variable beats the flag.\n\n",
     );
     for row in TABLE {

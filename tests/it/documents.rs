@@ -184,3 +184,59 @@ fn the_list_of_the_webhooks_options_is_its_help() {
     assert!(count > 30, "{}", told.out);
     check_generated("webhook-options.md", &text);
 }
+
+/// The text of all source files below these folders of `src`.
+fn sources(folders: &[&str]) -> String {
+    let mut waiting: Vec<_> = folders
+        .iter()
+        .map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder))
+        .collect();
+    let mut text = String::new();
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                text += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn operations_explains_every_warning_and_error_of_the_log() {
+    let document = file("docs/operations.md");
+    let spans: Vec<&str> = document.split('`').skip(1).step_by(2).collect();
+    let source = sources(&["cli", "run"]);
+    let calls = [".warn(", ".error("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let messages: Vec<&str> = calls
+        .filter_map(|rest| rest.trim_start().strip_prefix('"'))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(messages.len() > 20, "{messages:?}");
+    let lacking: Vec<&&str> = messages
+        .iter()
+        .filter(|message| {
+            !spans.iter().any(|span| match span.strip_suffix('…') {
+                Some(start) => message.starts_with(start),
+                None => *span == **message,
+            })
+        })
+        .collect();
+    assert!(lacking.is_empty(), "not in docs/operations.md: {lacking:#?}");
+}
+
+#[test]
+fn operations_explains_every_metric() {
+    let document = file("docs/operations.md");
+    let source = file("src/telemetry/metrics.rs");
+    let code = source.split("#[cfg(test)]").next().unwrap();
+    let names = code.split('"').skip(1).step_by(2).filter(|text| text.starts_with("vault_"));
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    assert!(names.len() > 10, "{names:?}");
+    let lacking: Vec<&&str> =
+        names.iter().filter(|name| !document.contains(&format!("| `{name}` |"))).collect();
+    assert!(lacking.is_empty(), "not in docs/operations.md: {lacking:?}");
+}
