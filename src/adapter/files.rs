@@ -48,17 +48,11 @@ pub(crate) fn replace(
     let before = fs::metadata(target).ok();
     if before.as_ref().is_some_and(fs::Metadata::is_file)
         && read_bounded(target, bytes.len()).is_ok_and(|content| content == bytes)
+        && has_mode(target, before.as_ref(), mode)
     {
         return Ok(Replaced::Unchanged);
     }
-    let name = target.file_name().ok_or_else(|| {
-        let reason = format!("{}: not the path of a file", target.display());
-        io::Error::new(io::ErrorKind::InvalidInput, reason)
-    })?;
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let (folder, name) = parts(target)?;
     if create_dirs {
         DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| at(folder, &e))?;
     }
@@ -71,11 +65,36 @@ pub(crate) fn replace(
     Ok(Replaced::Written)
 }
 
+/// Whether a file has the mode asked for, or could be given it where it is.
+fn has_mode(target: &Path, before: Option<&fs::Metadata>, mode: Option<u32>) -> bool {
+    let Some(mode) = mode.map(|mode| mode & 0o7777) else { return true };
+    before.is_some_and(|before| before.mode() & 0o7777 == mode)
+        || fs::set_permissions(target, Permissions::from_mode(mode)).is_ok()
+}
+
+/// Tries whether [`replace`] could put a file there: makes a staging file and removes it.
+pub(crate) fn probe(target: &Path) -> io::Result<()> {
+    let (folder, name) = parts(target)?;
+    Staged::create(folder, name).map(drop)
+}
+
 /// Removes a file; one that is not there is no error.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(path, &e)),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Folder and name of a file's path.
+fn parts(target: &Path) -> io::Result<(&Path, &OsStr)> {
+    let name = target.file_name().ok_or_else(|| {
+        let reason = format!("{}: not the path of a file", target.display());
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    })?;
+    match target.parent() {
+        Some(folder) if folder != Path::new("") => Ok((folder, name)),
+        Some(_) | None => Ok((Path::new("."), name)),
     }
 }
 
@@ -194,6 +213,8 @@ mod tests {
         let inode = fs::metadata(&target).unwrap().ino();
         assert_eq!(replace(&target, b"same", None, false).unwrap(), Replaced::Unchanged);
         assert_eq!(fs::metadata(&target).unwrap().ino(), inode);
+        assert_eq!(replace(&target, b"same", Some(0o400), false).unwrap(), Replaced::Unchanged);
+        assert_eq!(mode(&target), 0o400, "a mode that is asked for is given all the same");
         assert_eq!(replace(&target, b"sam", None, false).unwrap(), Replaced::Written);
         assert_eq!(folder.names(), ["app"], "no staging file is left");
     }

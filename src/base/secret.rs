@@ -28,22 +28,14 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
-
-/// Secret bytes: a rendered file, which need not be text.
-///
-/// Under the same rules as [`Secret`].
+/// Like [`Secret`], of any bytes: a rendered file can be a keystore.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
     /// Takes the bytes over.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
     }
 
     /// The bytes themselves. Callers: a file writer, standard output.
@@ -53,14 +45,20 @@ impl SecretBytes {
 }
 
 impl From<&Secret> for SecretBytes {
-    fn from(text: &Secret) -> Self {
-        Self::new(text.expose())
+    fn from(secret: &Secret) -> Self {
+        Self::new(secret.expose().as_bytes().to_vec())
     }
 }
 
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretBytes(redacted)")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
     }
 }
 
@@ -71,5 +69,7 @@ mod tests {
     #[test]
     fn does_not_show_in_debug_output() {
         assert_eq!(format!("{:?}", Some(Secret::new("hunter2"))), "Some(Secret(redacted))");
+        let bytes = SecretBytes::from(&Secret::new("hunter2"));
+        assert_eq!(format!("{bytes:?}"), "SecretBytes(redacted)");
     }
 }

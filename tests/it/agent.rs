@@ -189,19 +189,29 @@ fn a_state_that_cannot_be_used_only_means_a_login() {
     let done = pod.init();
     assert_eq!(done.code(), 0, "{}", done.err);
     assert!(done.err.contains("not taken over") && !done.err.contains("garbage"), "{}", done.err);
+    // So does one that others could have written.
+    let state = pod.folder.join("home/state");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o666)).unwrap();
+    let done = pod.init();
+    assert!(done.code() == 0 && done.err.contains("mode 0600"), "{}", done.err);
+    assert_eq!((vault.logins(), pod.mode("home/state")), (2, 0o600));
+    fs::rename(&state, pod.folder.join("home/elsewhere")).unwrap();
+    std::os::unix::fs::symlink(pod.folder.join("home/elsewhere"), &state).unwrap();
+    assert_eq!((pod.init().code(), vault.logins()), (0, 3));
+    assert!(fs::symlink_metadata(&state).unwrap().is_file());
     // The token in it is dead: one more login, and the same files.
     vault.revoke_all_tokens();
     put_db(&vault, "two");
     let pod = pod.set("/template_config/static_secret_render_interval", json!("1s"));
     let sidecar = pod.sidecar();
     assert!(pod.becomes("db", "two"), "{}", sidecar.err());
-    assert_eq!(vault.logins(), 2);
+    assert_eq!(vault.logins(), 4);
     // Another role is another configuration.
     drop(sidecar);
     vault.role("other", Role::default());
     let pod = pod.set("/auto_auth/method/config/role", json!("other"));
     assert_eq!(pod.init().code(), 0);
-    assert_eq!(vault.logins(), 3);
+    assert_eq!(vault.logins(), 5);
 }
 
 #[test]
@@ -401,9 +411,35 @@ fn a_folder_that_cannot_be_written_to_is_named() {
     assert!(done.err.contains("/proc/none"), "{}", done.err);
     let pod = Pod::new(&vault).file("db", "secret/db", "raw:password");
     let sink = json!([{ "type": "file", "config": { "path": "/proc/none/token" } }]);
+    let logins = vault.logins();
     let done = pod.set("/auto_auth/sink", sink).init();
     assert_eq!(done.code(), 1);
     assert!(done.err.contains("/proc/none"), "{}", done.err);
+    assert_eq!(vault.logins(), logins, "a token that has nowhere to go is not asked for");
+}
+
+#[test]
+fn a_template_that_is_not_there_ends_it_before_the_login() {
+    let vault = FakeVault::start();
+    let pod = Pod::new(&vault)
+        .set("/template", json!([{ "source": "/none.tpl", "destination": "/tmp/none" }]))
+        .set("/template_config/exit_on_retry_failure", json!(false));
+    let done = pod.init();
+    assert_eq!((done.code(), vault.logins()), (1, 0), "{}", done.err);
+    assert!(done.err.contains("template source: /none.tpl: No such file"), "{}", done.err);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
+    let vault = FakeVault::start();
+    let pod = Pod::new(&vault);
+    let (pipe, target) = (pod.folder.join("pipe"), pod.folder.join("secrets/x"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let contents = format!("{{{{ file \"{}\" }}}}", pipe.display());
+    let pod = pod.set("/template", json!([{ "contents": contents, "destination": target }]));
+    let sidecar = pod.sidecar();
+    assert!(sidecar.wait_for_err("not a regular file", LONG), "{}", sidecar.err());
+    assert_eq!(sidecar.terminate(Duration::from_secs(1)).code(), 0);
 }
 
 #[test]
@@ -554,9 +590,11 @@ fn an_approle_logs_in_again_from_memory_when_its_file_is_gone() {
         },
     });
     let pod = pod.set("/auto_auth/method", method);
+    // A Vault that is sealed when the pod starts costs no secret id.
+    vault.fault("sys/wrapping/*", Fault::SEALED, 1);
     let sidecar = pod.sidecar();
     assert!(wait_until(LONG, || vault.logins() >= 2), "{}", sidecar.err());
-    assert!(!secret.exists());
+    assert!(sidecar.err().contains("sealed") && !secret.exists(), "{}", sidecar.err());
     let logins = vault.requests().into_iter().filter(|seen| seen.path.ends_with("/login"));
     assert!(logins.into_iter().all(|seen| seen.body["secret_id"] == "s3cret"));
     assert_eq!(vault.count("sys/wrapping/unwrap"), 1);
@@ -635,4 +673,26 @@ fn requests_that_hang_hold_up_no_other() {
     let sidecar = pod.sidecar();
     assert!(wait_until(Duration::from_secs(2), || pod.secret("5") == "value"), "{}", sidecar.err());
     assert_eq!(pod.secret("4"), "value");
+}
+
+#[test]
+fn a_wrapping_that_stays_is_unwrapped_once() {
+    let vault = FakeVault::start();
+    vault.role("role-id", Role { ttl: 3, renewable: false, ..Role::default() });
+    let pod = Pod::new(&vault);
+    let role = pod.folder.write("role", "role-id\n");
+    let wrapped = vault.wrap("auth/approle/role/app/secret-id", json!({ "secret_id": "s3cret" }));
+    let method = json!({
+        "type": "approle",
+        "config": {
+            "role_id_file_path": role,
+            "secret_id_file_path": pod.folder.write("secret-id", &wrapped),
+            "secret_id_response_wrapping_path": "auth/approle/role/app/secret-id",
+            "remove_secret_id_file_after_reading": false,
+        },
+    });
+    let pod = pod.set("/auto_auth/method", method);
+    let sidecar = pod.sidecar();
+    assert!(wait_until(LONG, || vault.logins() >= 2), "{}", sidecar.err());
+    assert_eq!(vault.count("sys/wrapping/unwrap"), 1);
 }

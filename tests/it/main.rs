@@ -20,4 +20,5 @@ mod program;
 mod render_live;
 mod support;
 mod template;
+mod template_oracle;
 mod webhook;

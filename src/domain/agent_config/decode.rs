@@ -1,6 +1,6 @@
 //! From a document to a checked configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::connection::{self, variable};
@@ -64,6 +64,7 @@ pub fn decode(document: &Json, env: &Environment) -> Result<AgentConfig, Vec<Con
     let mut templates: Vec<_> = top.blocks("template").iter().map(template).collect();
     let (injector, own_templates) = injector(&top);
     templates.extend(own_templates);
+    last_of_each_file(&mut templates, &notes);
     let auto_auth = top.block("auto_auth");
     if auto_auth.is_none() {
         top.error("auto_auth", "missing: say how to log in");
@@ -96,6 +97,21 @@ pub fn decode(document: &Json, env: &Environment) -> Result<AgentConfig, Vec<Con
         }),
         Some(_) | None => Err(errors),
     }
+}
+
+/// Of several templates for one file the last one counts, as in Vault Agent, whose files hold what was
+/// written last. Kept up one by one they would take turns.
+fn last_of_each_file(templates: &mut Vec<TemplateConfig>, notes: &Notes) {
+    let mut seen = BTreeSet::new();
+    templates.reverse();
+    templates.retain(|template| {
+        let is_last = seen.insert(template.destination.clone());
+        if !is_last && !template.destination.is_empty() {
+            notes.ignore(format!("template for {} before the last one", template.destination));
+        }
+        is_last
+    });
+    templates.reverse();
 }
 
 /// `auto_auth.method`; `None` after a mistake was noted.

@@ -556,3 +556,23 @@ fn responses_tell_how_long_they_are_good_for() {
     let rotating = reading("", 0, false, r#"{"rotation_period":86400,"ttl":0}"#);
     assert_eq!(Facts::of(&rotating, now), Err(Rotating));
 }
+
+#[test]
+fn all_spellings_of_a_path_have_one_name() {
+    let mut mounts = MountTable::default();
+    mounts.insert(Mount { path: "kv/".into(), is_kv2: true });
+    let fields: BTreeMap<String, String> = [("a".to_owned(), "b".to_owned())].into();
+    let list = |path: &str| Want::List { path: path.to_owned() };
+    let write = |path: &str| Want::Write { path: path.to_owned(), fields: fields.clone() };
+    for (spelled, name) in [
+        (read("/kv/x"), read("kv/data/x")),
+        (list("kv/"), list("kv/metadata")),
+        (list("kv/metadata/a%20b/"), list("kv/metadata/a%20b")),
+        (write("kv//x"), write("kv/data/x")),
+        (write("pki/issue/web"), write("pki/issue/web")),
+    ] {
+        let canon = canonical(&spelled, &mounts);
+        assert_eq!(canon, name);
+        assert_eq!(canonical(&canon, &mounts), name, "the name names itself");
+    }
+}

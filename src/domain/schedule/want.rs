@@ -12,15 +12,25 @@ use crate::domain::vault::{MountTable, Request, SecretPath, Verdict};
 /// One name for all spellings of a secret: `secret/app` and `secret/data/app` are the same in a KV version
 /// 2 engine. Known once the mount is; before that a spelling is a name of its own.
 pub fn canonical(want: &Want, mounts: &MountTable) -> Want {
-    if let Want::Read { path } = want
-        && let Ok(parsed) = SecretPath::parse(path)
-        && let Some(mount) = mounts.of(parsed.path())
-    {
-        let Request { path, query, .. } = Request::read(&parsed, mount);
-        let mark = if query.is_empty() { "" } else { "?" };
-        return Want::Read { path: format!("{path}{mark}{query}") };
+    let parsed = match want {
+        Want::File { .. } => return want.clone(),
+        Want::List { path } | Want::Write { path, .. } => SecretPath::literal(path),
+        Want::Read { path } => SecretPath::parse(path),
+    };
+    let Ok(parsed) = parsed else { return want.clone() };
+    let Some(mount) = mounts.of(parsed.path()) else { return want.clone() };
+    match want {
+        Want::File { .. } => want.clone(),
+        Want::List { .. } => Want::List { path: parsed.in_metadata(mount) },
+        Want::Read { .. } => {
+            let Request { path, query, .. } = Request::read(&parsed, mount);
+            let mark = if query.is_empty() { "" } else { "?" };
+            Want::Read { path: format!("{path}{mark}{query}") }
+        }
+        Want::Write { fields, .. } => {
+            Want::Write { path: parsed.in_data(mount), fields: fields.clone() }
+        }
     }
-    want.clone()
 }
 
 /// How often a file beside the agent is looked at.

@@ -5,7 +5,7 @@ use super::error::{Fault, Result};
 /// Bounds of one render. A hostile template ends in an error, never in a hang or an overflow.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Evaluation steps: nodes visited, plus one per element or per 64 bytes that a function works on.
+    /// Evaluation steps: nodes visited, plus one per element or per 16 bytes that a function works on.
     pub steps: u64,
     /// Nesting of actions, parentheses and template calls, in the parser and in the evaluator.
     pub depth: usize,
@@ -15,7 +15,7 @@ pub struct Budget {
 }
 
 /// Bytes that one step of work on a text covers.
-const BYTES_PER_STEP: usize = 64;
+const BYTES_PER_STEP: usize = 16;
 
 /// Bytes that one element of a list or map counts for: its value, its key and the tree around them.
 const BYTES_PER_ELEMENT: usize = 96;

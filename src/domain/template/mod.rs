@@ -110,7 +110,7 @@ pub struct Snapshot {
 
 /// A finished text and what it was made of.
 pub struct Rendered {
-    /// The text. Bytes, since a secret may hold a binary file in base64 that the template decodes.
+    /// The text; bytes of any kind, since templates decode base64.
     pub text: SecretBytes,
     /// Everything that was asked for, found or absent.
     pub used: BTreeSet<Want>,

@@ -336,6 +336,11 @@ impl<'a> Value<'a> {
         matches!(self, Self::Absent | Self::Nil | Self::NilPointer(_))
     }
 
+    /// nil without a type.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Nil)
+    }
+
     /// Go's name of the type, as `%T` prints it.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {

@@ -148,14 +148,24 @@ impl SecretPath {
         &self.path
     }
 
+    /// The path to read or to write.
+    pub fn in_data(&self, mount: &Mount) -> String {
+        mount.rewritten(&self.path, "data", &["data", "metadata", "subkeys"])
+    }
+
+    /// The path to list.
+    pub fn in_metadata(&self, mount: &Mount) -> String {
+        mount.rewritten(&self.path, "metadata", &["metadata"])
+    }
+
     /// The path to read or to write, percent-encoded.
     pub(super) fn data_path(&self, mount: &Mount) -> String {
-        encoded_path(&mount.rewritten(&self.path, "data", &["data", "metadata", "subkeys"]))
+        encoded_path(&self.in_data(mount))
     }
 
     /// The path to list, percent-encoded.
     pub(super) fn list_path(&self, mount: &Mount) -> String {
-        encoded_path(&mount.rewritten(&self.path, "metadata", &["metadata"]))
+        encoded_path(&self.in_metadata(mount))
     }
 
     /// The query, form-encoded, keys sorted.

@@ -51,7 +51,9 @@ impl Reply {
                 let reading = Json::parse(&self.body).ok().and_then(|e| Reading::decode(&e).ok());
                 match reading {
                     Some(reading) if reading.is_deleted_kv2() => Err(missing()),
-                    Some(reading) if reading.has_content() => Ok(reading),
+                    Some(reading) if reading.has_data() => Ok(reading),
+                    // Vault's client takes a 404 with nothing but warnings for an answer, and `<no value>`
+                    // would take the place of a secret whose engine was upgraded to KV version 2.
                     Some(_) if self.errors().is_empty() => Err(missing()),
                     _ => Err(self.refusal(request)),
                 }
@@ -90,9 +92,8 @@ impl Reply {
     /// Vault's words, or the start of what a proxy in between said. Never called for a success.
     fn errors(&self) -> Vec<String> {
         let envelope = Json::parse(&self.body).ok();
-        if let Some(errors) =
-            envelope.as_ref().and_then(|e| e.get("errors")).and_then(Json::as_array)
-        {
+        let list = |key| envelope.as_ref().and_then(|e| e.get(key)).and_then(Json::as_array);
+        if let Some(errors) = list("errors").or_else(|| list("warnings")) {
             let words = errors.iter().filter_map(Json::as_str).take(ERRORS_MAX);
             return words.map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
         }
@@ -192,9 +193,9 @@ impl Reading {
         }
     }
 
-    /// Vault's client takes a 404 with data or warnings for an answer.
-    fn has_content(&self) -> bool {
-        !self.warnings.is_empty() || self.data.as_object().is_some_and(|data| !data.is_empty())
+    /// A 404 with data is an answer.
+    fn has_data(&self) -> bool {
+        self.data.as_object().is_some_and(|data| !data.is_empty())
     }
 
     /// A version that was deleted and not destroyed; its time of deletion is past, or the answer

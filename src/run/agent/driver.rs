@@ -276,6 +276,10 @@ impl Driver {
             return self.had(want, ticket, Facts::STEADY, false);
         }
         let content = print.and_then(|print| {
+            // Opening a pipe would wait for a writer, and signals with it.
+            if !path.is_file() {
+                return Err(format!("{}: not a regular file", path.display()));
+            }
             let bytes = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
             Ok((print, Found::File(Secret::new(text))))

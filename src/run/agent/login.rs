@@ -78,6 +78,8 @@ impl std::error::Error for LoginError {
 pub(super) struct Remembered {
     role_id: Option<Secret>,
     secret_id: Option<Secret>,
+    /// What `secret_id` was wrapped in: a token that works once, though its file may stay.
+    wrapping: Option<Secret>,
     jwt: Option<Secret>,
     token: Option<Secret>,
 }
@@ -141,13 +143,18 @@ fn approle(
             .is_ok_and(|content| !content.iter().all(u8::is_ascii_whitespace));
         if is_new || remembered.secret_id.is_none() {
             let read = credential(setting, path, &mut None)?;
+            match secret_id_response_wrapping_path {
+                Some(_) if remembered.wrapping.as_ref() == Some(&read) => {}
+                Some(wanted) => {
+                    remembered.secret_id = Some(unwrap(client, method, read.clone(), wanted)?);
+                    remembered.wrapping = Some(read);
+                }
+                None => remembered.secret_id = Some(read),
+            }
+            // Not before it is unwrapped: a Vault that does not answer yet is asked again.
             if *remove_secret_id_file_after_reading {
                 remove(setting, path, log);
             }
-            remembered.secret_id = Some(match secret_id_response_wrapping_path {
-                Some(wanted) => unwrap(client, method, read, wanted)?,
-                None => read,
-            });
         }
     }
     let secret_id = remembered.secret_id.as_ref();

@@ -97,9 +97,14 @@ fn start(
         log: log.named("agent.auth.handler"),
     };
     let context = Arc::new(context);
+    let files = Files::open(&config.templates, log)?;
+    // A token that has nowhere to go is not asked for.
+    for sink in &config.sinks {
+        files::probe(Path::new(&sink.path)).map_err(|error| format!("sink: {error}"))?;
+    }
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
     let workers = Workers::new(Arc::clone(&context), sender);
-    let ending = drive(life, config, (clock, log), (context, workers, env), &inbox);
+    let ending = drive(life, config, (clock, log), files, (context, workers, env), &inbox);
     drop(pid_file);
     Ok(ending)
 }
@@ -108,10 +113,10 @@ fn drive(
     life: Life,
     config: &AgentConfig,
     (clock, log): (Clock, Log),
+    files: Files,
     (context, workers, env): (Arc<Context>, Workers, Environment),
     inbox: &Receiver<Message>,
 ) -> Ending {
-    let files = Files::open(&config.templates, log);
     let state_file = StateFile::of(config, log);
     let seed = entropy::spread().fraction().to_bits();
     let plan = plan(life, config);

@@ -38,7 +38,7 @@ struct File {
     used: BTreeSet<Want>,
     is_dirty: bool,
     is_on_disk: bool,
-    /// Passes since it was whole: each finds a secret that the one before could not see.
+    /// Passes since it was whole that found a secret which those before could not see.
     passes: usize,
     error: Option<String>,
 }
@@ -59,9 +59,11 @@ pub(super) struct Unwritten<'a> {
 }
 
 impl Files {
-    /// Parses every template, once. One that cannot be parsed is a file that fails; the others go on.
-    pub(super) fn open(templates: &[TemplateConfig], log: Log) -> Self {
-        Self { files: templates.iter().map(File::open).collect(), is_dirty: true, log }
+    /// Parses every template, once. One that cannot be parsed is a file that fails; the others go on. One
+    /// that cannot be read is an error, before a login: only a new container can find it.
+    pub(super) fn open(templates: &[TemplateConfig], log: Log) -> Result<Self, String> {
+        let files = templates.iter().map(File::open).collect::<Result<_, _>>()?;
+        Ok(Self { files, is_dirty: true, log })
     }
 
     /// Has every file rendered again.
@@ -142,9 +144,9 @@ impl Files {
 }
 
 impl File {
-    fn open(config: &TemplateConfig) -> Self {
-        let (source, body) = open_body(config);
-        Self {
+    fn open(config: &TemplateConfig) -> Result<Self, String> {
+        let (source, body) = open_body(config)?;
+        Ok(Self {
             destination: config.destination.clone(),
             source,
             body,
@@ -157,7 +159,7 @@ impl File {
             is_on_disk: false,
             passes: 0,
             error: None,
-        }
+        })
     }
 
     /// What became of the file; nothing when something is lacking.
@@ -184,8 +186,9 @@ impl File {
                         rendered.text
                     }
                     Outcome::Lack { lacking: _, used } => {
+                        // Answers come one by one; only what was not asked for before is a new round.
+                        self.passes += usize::from(!used.is_subset(&self.used));
                         self.used = used;
-                        self.passes += 1;
                         if self.passes > RENDER_PASSES_MAX {
                             return Err(format!(
                                 "asks for more secrets at each of {RENDER_PASSES_MAX} passes"
@@ -223,13 +226,13 @@ fn self_with<'s>(
     }
 }
 
-fn open_body(config: &TemplateConfig) -> (String, Body) {
+fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     let dynamic = "(dynamic)".to_owned();
     let read = |secret: &str| {
         let path = secret.trim().trim_matches('/').to_owned();
         Want::Read { path }
     };
-    match &config.body {
+    Ok(match &config.body {
         TemplateBody::Format { secret, format } => {
             let body = match Format::parse(format) {
                 Ok(format) => Body::Format(read(secret), format),
@@ -242,24 +245,58 @@ fn open_body(config: &TemplateConfig) -> (String, Body) {
             (dynamic, body)
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
-            let body = match files::read_bounded(Path::new(source), FILE_BYTES_MAX) {
-                Ok(text) => match String::from_utf8(text) {
-                    Ok(text) => parse(source, &text, left_delimiter, right_delimiter),
-                    Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
-                },
-                Err(error) => Body::Broken(format!("template source: {error}")),
+            let text = files::read_bounded(Path::new(source), FILE_BYTES_MAX)
+                .map_err(|error| format!("template source: {error}"))?;
+            let body = match String::from_utf8(text) {
+                Ok(text) => parse(source, &text, left_delimiter, right_delimiter),
+                Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
             };
             (source.clone(), body)
         }
         TemplateBody::Tiny { secret, contents } => {
             (dynamic, Body::Tiny(read(secret), contents.clone()))
         }
-    }
+    })
 }
 
 fn parse(name: &str, text: &str, left: &str, right: &str) -> Body {
     match Template::parse(name, text, left, right, RENDER) {
         Ok(template) => Body::Go(template),
         Err(error) => Body::Broken(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::log::{Format as LogFormat, Level};
+
+    #[test]
+    fn answers_that_come_one_by_one_are_no_new_rounds() {
+        let count = RENDER_PASSES_MAX + 50;
+        let contents: String = (0..count).map(|i| format!("{{{{ secret \"kv/{i}\" }}}}")).collect();
+        let body = TemplateBody::Go {
+            contents,
+            left_delimiter: "{{".to_owned(),
+            right_delimiter: "}}".to_owned(),
+        };
+        let config = TemplateConfig {
+            destination: "/nowhere".to_owned(),
+            body,
+            command: None,
+            perms: None,
+            error_on_missing_key: false,
+            create_dest_dirs: false,
+        };
+        let log = Log::new(Level::Error, LogFormat::Standard, "test");
+        let mut files = Files::open(&[config], log).unwrap();
+        let mut snapshot = Snapshot::default();
+        for i in 0..count {
+            let (pass, _) = files.render(&snapshot, true);
+            assert!(!pass.has_failed && !pass.is_complete && pass.wanted.len() == count, "{i}");
+            let want = Want::Read { path: format!("kv/{i}") };
+            files.changed(&want);
+            snapshot.found.insert(want, Found::Absent);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The file through which one agent process hands over to the next.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ring::digest;
@@ -27,14 +28,18 @@ impl StateFile {
         Some(Self { path, config: identity(config), log, has_warned: false })
     }
 
-    /// What another process left. Whatever is wrong with it only means a login.
+    /// What another process left. Whatever is wrong with it only means a login. A link, or a file that
+    /// others may touch, is not what was left: `save` makes it for its owner alone.
     pub(super) fn load(&self, now: Wall) -> Option<Handover> {
         let path = Path::new(&self.path);
-        if !path.exists() {
-            return None;
-        }
-        let loaded = files::read_bounded(path, STATE_BYTES_MAX)
-            .map_err(|error| error.to_string())
+        let found = std::fs::symlink_metadata(path).ok()?;
+        let is_ours = found.is_file() && found.mode() & 0o077 == 0;
+        let readable =
+            if is_ours { Ok(path) } else { Err("it is not a file of mode 0600".to_owned()) };
+        let loaded = readable
+            .and_then(|path| {
+                files::read_bounded(path, STATE_BYTES_MAX).map_err(|error| error.to_string())
+            })
             .and_then(|bytes| {
                 Handover::decode(&zeroize::Zeroizing::new(bytes), &self.config, now)
                     .map_err(|error| OneLine(&error).to_string())

@@ -61,9 +61,10 @@ impl Workers {
         }
     }
 
-    /// Whether questions wait for a worker.
+    /// Whether questions wait for a worker that could still be started.
     pub(super) fn has_backlog(&self) -> bool {
-        !self.shared.work().questions.is_empty()
+        let work = self.shared.work();
+        !work.questions.is_empty() && work.workers < WORKERS_MAX
     }
 
     /// Starts one more worker for questions that waited too long.

@@ -243,3 +243,15 @@ fn a_jwt_login_falls_back_to_the_pods_own_token() {
     let none = of(r#""type":"jwt","config":{"role":"app"}"#).unwrap_err();
     assert!(none.first().unwrap().to_string().contains("config.path: missing"), "{none:?}");
 }
+
+#[test]
+fn of_several_templates_for_one_file_the_last_one_counts() {
+    let config = json(&least(
+        r#""template":[{"destination":"/a","contents":"1"},{"destination":"/b","contents":"2"}],
+        "injector":{"template":[{"destination":"/a","secret":"kv/a","format":"env"}]}"#,
+    ))
+    .unwrap();
+    let files: Vec<&str> = config.templates.iter().map(|t| t.destination.as_str()).collect();
+    assert_eq!(files, ["/b", "/a"]);
+    assert_eq!(config.ignored, ["template for /a before the last one"]);
+}

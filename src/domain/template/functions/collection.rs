@@ -14,16 +14,16 @@ pub(super) const TABLE: &[Function] = &[
         Ok(Value::Bool(is_in(e, &v.value_at(1), &v.value_at(0))?))
     }),
     call("containsAll", &[Anys, Any], "whether all of a list are in the other", |e, v| {
-        Ok(Value::Bool(count_in(e, v)? == v.list_at(0).len()))
+        Ok(Value::Bool(!one_is_in(e, v, false)?))
     }),
     call("containsAny", &[Anys, Any], "whether one of a list is in the other", |e, v| {
-        Ok(Value::Bool(count_in(e, v)? > 0))
+        Ok(Value::Bool(one_is_in(e, v, true)?))
     }),
     call("containsNone", &[Anys, Any], "whether none of a list is in the other", |e, v| {
-        Ok(Value::Bool(count_in(e, v)? == 0))
+        Ok(Value::Bool(!one_is_in(e, v, true)?))
     }),
     call("containsNotAll", &[Anys, Any], "whether one of a list is not in the other", |e, v| {
-        Ok(Value::Bool(count_in(e, v)? < v.list_at(0).len()))
+        Ok(Value::Bool(one_is_in(e, v, false)?))
     }),
     many("executeTemplate", &[Words, Any], "the output of a defined template", execute_template),
     call("explode", &[Any], "nested maps of Consul pairs; empty for nil", |_, v| match v {
@@ -70,7 +70,7 @@ pub(super) const SCRATCH_METHODS: &[Function] = &[
     ),
     call("MapValues", &[Words], "the values of a map in the store, by key", |e, v| {
         match e.scratch.get(v.text_at(1)).cloned() {
-            Some(Value::Map(map)) => {
+            Some(Value::Map(map)) if map.of() == MapOf::Any => {
                 e.meter.elements(map.len())?;
                 Ok(List::any(map.entries().into_iter().map(|(_, value)| value).collect()))
             }
@@ -89,6 +89,9 @@ fn is_in(eval: &mut Eval<'_>, list: &Value<'_>, value: &Value<'_>) -> Result<boo
         (Value::Float(a), Value::Float(b)) => a == b,
         _ => matches!((whole(item), whole(value)), (Some(a), Some(b)) if a == b),
     };
+    if value.is_nothing() {
+        return nothing_is_in(eval, list);
+    }
     match (list, value) {
         (Value::List(items), _) => {
             eval.meter.steps(items.len())?;
@@ -102,6 +105,19 @@ fn is_in(eval: &mut Eval<'_>, list: &Value<'_>, value: &Value<'_>) -> Result<boo
     }
 }
 
+/// Go asks nil for its type as soon as it meets a text, which fails.
+fn nothing_is_in(eval: &mut Eval<'_>, list: &Value<'_>) -> Result<bool> {
+    let is_text = |value: &Value<'_>| matches!(value, Value::Text(_) | Value::Number(_));
+    let meets_text = match list {
+        Value::List(items) => {
+            eval.meter.steps(items.len())?;
+            items.iter().any(is_text)
+        }
+        other => is_text(other),
+    };
+    if meets_text { Err(Fault::new("nil cannot be looked for among texts")) } else { Ok(false) }
+}
+
 fn whole(value: &Value<'_>) -> Option<i128> {
     match value {
         Value::Int(n) | Value::Int64(n) => Some((*n).into()),
@@ -111,13 +127,16 @@ fn whole(value: &Value<'_>) -> Option<i128> {
     }
 }
 
-fn count_in(eval: &mut Eval<'_>, values: &[Value<'_>]) -> Result<usize> {
+/// Whether one of the first list is in the second argument, or is not. The first one decides: what comes
+/// after it may be such that it cannot be looked for.
+fn one_is_in(eval: &mut Eval<'_>, values: &[Value<'_>], wanted: bool) -> Result<bool> {
     let list = values.value_at(1);
-    let mut count = 0;
     for value in values.list_at(0) {
-        count += usize::from(is_in(eval, &list, value)?);
+        if is_in(eval, &list, value)? == wanted {
+            return Ok(true);
+        }
     }
-    Ok(count)
+    Ok(false)
 }
 
 fn execute_template<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
@@ -200,10 +219,10 @@ pub(super) fn merge<'a>(
     eval.meter.steps(from.len())?;
     for (key, value) in from.entries() {
         match (to.get(&key), &value) {
-            (_, Value::Nil) if !overrides => {}
-            (Some(Value::Map(inner)), Value::Map(other)) if inner.of() == other.of() => {
+            (Some(Value::Map(inner)), Value::Map(other)) if inner.len() > 0 => {
                 merge(eval, &inner, other, overrides, depth + 1)?;
             }
+            (_, Value::Nil) if !overrides => {}
             (Some(own), _) if own.truth() && !overrides => {}
             _ => put(eval, to, key, value)?,
         }

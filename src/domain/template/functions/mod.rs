@@ -17,7 +17,9 @@ mod sprig_path;
 mod sprig_text;
 mod sprig_value;
 mod text;
+mod toml;
 mod uppercase;
+mod yaml;
 
 use super::error::Result;
 use super::go::builtins;
@@ -164,6 +166,8 @@ const TABLES: &[&[Function]] = &[
     sprig_text::TABLE,
     sprig_value::TABLE,
     text::TABLE,
+    toml::TABLE,
+    yaml::TABLE,
 ];
 
 /// Functions of consul-template that are not here yet.
@@ -178,8 +182,6 @@ const NOT_YET: &[&str] = &[
     "spew_printf",
     "spew_sdump",
     "spew_sprintf",
-    "toTOML",
-    "toYAML",
     "writeToFile",
 ];
 

@@ -204,12 +204,17 @@ fn modulo<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     }
 }
 
-/// The operand that wins keeps its own type.
+/// The operand that wins keeps its kind, in its widest type.
 fn choose<'a>(values: &[Value<'a>], name: &str, wins: Ordering) -> Result<Value<'a>> {
+    let (b, a) = (values.value_at(0), values.value_at(1));
     let order = match pair(values, name)? {
         Pair::Floats(a, b) => a.partial_cmp(&b),
         Pair::Ints(a, b) => Some(a.cmp(&b)),
         Pair::Uints(a, b) => Some(a.cmp(&b)),
     };
-    Ok(values.value_at(usize::from(order == Some(wins))))
+    Ok(match if order == Some(wins) { a } else { b } {
+        Value::Int(n) => Value::Int64(n),
+        Value::Byte(n) => Value::Uint64(n.into()),
+        other => other,
+    })
 }

@@ -42,7 +42,10 @@ pub(super) const TABLE: &[Function] = &[
         "trim",
         &[Words, Words],
         "the last text without the characters of the first at its ends",
-        |e, v| part(e, v.text_at(1), |text| trim(text, v.text_at(0))),
+        |e, v| {
+            e.meter.steps(v.text_at(0).len())?;
+            part(e, v.text_at(1), |text| trim(text, v.text_at(0)))
+        },
     ),
     call("trimPrefix", &[Words, Words], "the last text without the first at its start", |e, v| {
         part(e, v.text_at(1), |text| text.strip_prefix(v.text_at(0)).unwrap_or(text))
@@ -252,10 +255,13 @@ fn split_to_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'
     let text = trim_space(values.text_at(2));
     let between = values.text_at(1);
     for pair in pieces(eval, text, values.text_at(0), usize::MAX)? {
-        if let [key, value] = pieces(eval, pair, between, 2)?.as_slice() {
-            eval.meter.text(pair.len())?;
-            entries.insert(Text::from(key.to_vec()), Value::text(*value));
-        }
+        count_find(eval, pair, between)?;
+        let Some((key, rest)) = find(pair, between).and_then(|at| pair.split_at_checked(at)) else {
+            continue;
+        };
+        eval.meter.text(pair.len())?;
+        let value = rest.get(between.len()..).unwrap_or_default();
+        entries.insert(Text::from(key.to_vec()), Value::text(value));
     }
     Ok(Value::Map(Map::new(MapOf::Text, entries)))
 }

@@ -13,6 +13,9 @@ use crate::domain::template::value::{List, MapOf, Text, Value};
 
 use Param::{Any, Reflect, Text as Words};
 
+/// All digits of the largest floats take some microseconds.
+const STEPS_PER_FLOAT: usize = 500;
+
 /// Sorted by name.
 pub(crate) const TABLE: &[Function] = &[
     Function {
@@ -21,9 +24,9 @@ pub(crate) const TABLE: &[Function] = &[
     },
     many("call", &[Reflect, Reflect], "calls a function value; templates have none", call_value),
     many("eq", &[Reflect, Reflect], "whether the first argument equals one of the others", eq),
-    call("ge", &[Reflect, Reflect], "a >= b", |_, v| decide(v, |o| o != Some(Ordering::Less))),
-    call("gt", &[Reflect, Reflect], "a > b", |_, v| {
-        decide(v, |o| !matches!(o, Some(Ordering::Less | Ordering::Equal)))
+    call("ge", &[Reflect, Reflect], "a >= b", |e, v| decide(e, v, |o| o != Some(Ordering::Less))),
+    call("gt", &[Reflect, Reflect], "a > b", |e, v| {
+        decide(e, v, |o| !matches!(o, Some(Ordering::Less | Ordering::Equal)))
     }),
     many("html", &[Any], "escapes < > & ' \" for HTML", |e, v| escaped(e, v, html)),
     many(
@@ -33,11 +36,11 @@ pub(crate) const TABLE: &[Function] = &[
         index,
     ),
     many("js", &[Any], "escapes for a JavaScript string", |e, v| escaped(e, v, js)),
-    call("le", &[Reflect, Reflect], "a <= b", |_, v| {
-        decide(v, |o| matches!(o, Some(Ordering::Less | Ordering::Equal)))
+    call("le", &[Reflect, Reflect], "a <= b", |e, v| {
+        decide(e, v, |o| matches!(o, Some(Ordering::Less | Ordering::Equal)))
     }),
     call("len", &[Reflect], "how many elements, or bytes of a text", len),
-    call("lt", &[Reflect, Reflect], "a < b", |_, v| decide(v, |o| o == Some(Ordering::Less))),
+    call("lt", &[Reflect, Reflect], "a < b", |e, v| decide(e, v, |o| o == Some(Ordering::Less))),
     call("ne", &[Reflect, Reflect], "a != b", ne),
     call("not", &[Reflect], "true when the argument is empty", not),
     Function {
@@ -52,6 +55,8 @@ pub(crate) const TABLE: &[Function] = &[
     ),
     many("printf", &[Words, Any], "the arguments by Go's format", |e, v| match v.split_first() {
         Some((Value::Text(format), values)) => {
+            let floats = values.iter().filter(|v| matches!(v, Value::Float(_))).count();
+            e.meter.steps(floats.saturating_mul(STEPS_PER_FLOAT))?;
             e.printed(|max| printf::sprintf(format, values, max))
         }
         _ => Ok(Value::EMPTY),
@@ -95,9 +100,7 @@ fn eq<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         return Err(Fault::new("missing argument for comparison"));
     }
     for other in others {
-        if let (Value::Text(a), Value::Text(_)) = (first, other) {
-            eval.meter.read(a.len())?;
-        }
+        count_comparison(eval, first, other)?;
         if compare::equal(first, other)? {
             return Ok(Value::Bool(true));
         }
@@ -105,16 +108,29 @@ fn eq<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     Ok(Value::Bool(false))
 }
 
-fn ne<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+fn ne<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let [a, b] = values else { return Ok(Value::Absent) };
+    count_comparison(eval, a, b)?;
     Ok(Value::Bool(!compare::equal(a, b)?))
 }
 
+/// Comparing two texts takes as long as the shorter one.
+fn count_comparison<'a>(eval: &mut Eval<'a>, a: &Value<'a>, b: &Value<'a>) -> Result<()> {
+    match (a, b) {
+        (Value::Text(a) | Value::Number(a), Value::Text(b) | Value::Number(b)) => {
+            eval.meter.read(a.len().min(b.len()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn decide<'a>(
+    eval: &mut Eval<'a>,
     values: &[Value<'a>],
     holds: impl FnOnce(Option<Ordering>) -> bool,
 ) -> Result<Value<'a>> {
     let [a, b] = values else { return Ok(Value::Absent) };
+    count_comparison(eval, a, b)?;
     Ok(Value::Bool(holds(compare::order(a, b)?)))
 }
 
@@ -237,25 +253,11 @@ fn escaped<'a>(
     let max = eval.meter.text_bytes_max();
     let text = match values {
         [Value::Text(text)] => text.to_vec(),
-        _ => {
-            let shown = values.iter().map(|value| shown(value, max));
-            print::sprint(&shown.collect::<Result<Vec<_>>>()?, max)?
-        }
+        _ => print::sprint_shown(values, max)?,
     };
     eval.meter.text(text.len())?;
     let text = escape(&text);
     eval.made(text)
-}
-
-/// The escaping functions print nil and pointers as an action does.
-fn shown<'a>(value: &Value<'a>, bytes_max: usize) -> Result<Value<'a>> {
-    match value {
-        Value::Absent | Value::Nil => Ok(Value::Text(Text::Borrowed(b"<no value>"))),
-        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
-            print::action(value, bytes_max).map(Value::text)
-        }
-        other => Ok(other.clone()),
-    }
 }
 
 fn html(text: &[u8]) -> Vec<u8> {

@@ -41,8 +41,23 @@ impl<'a> Eval<'a> {
             let checked = fit(last, function.param(arguments.len()));
             values.push(self.placed(checked, at)?);
         }
+        let counted = self.count_texts(function, &values);
+        self.placed(counted, at)?;
         let result = run(self, &values).map_err(|fault| fault.within(function.name));
         self.placed(result, at)
+    }
+
+    /// Texts that a function takes are read through; the language's own functions count for themselves.
+    fn count_texts(&mut self, function: &Function, values: &[Value<'a>]) -> Result<()> {
+        if function.params.contains(&Param::Reflect) {
+            return Ok(());
+        }
+        for value in values {
+            if let Value::Text(text) | Value::Number(text) = value {
+                self.meter.read(text.len())?;
+            }
+        }
+        Ok(())
     }
 
     /// `and`, `or`: the first argument that decides, or the last one.

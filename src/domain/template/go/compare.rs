@@ -41,20 +41,17 @@ pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
         (Some(Basic::Int(a)), Some(Basic::Uint(b)))
         | (Some(Basic::Uint(b)), Some(Basic::Int(a))) => Ok(u64::try_from(a) == Ok(b)),
         (None, None) => equal_others(a, b),
-        _ if is_invalid(a) || is_invalid(b) => Ok(false),
+        _ if a.is_nothing() || b.is_nothing() => Ok(false),
         _ => Err(Fault::new("incompatible types for comparison")),
     }
 }
 
-fn is_invalid(value: &Value<'_>) -> bool {
-    matches!(value, Value::Absent | Value::Nil)
-}
-
 fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
-    if is_invalid(a) || is_invalid(b) {
-        let is_nil =
-            |value: &Value<'_>| value.is_nil() || matches!(value, Value::List(list) if list.is_nil);
-        return Ok(is_nil(a) && is_nil(b));
+    if !a.is_nothing() && !b.is_nothing() && a.kind_name() != b.kind_name() {
+        return Err(Fault::new("incompatible types for comparison"));
+    }
+    if a.is_nil() || b.is_nil() {
+        return Ok(a.is_nil() && b.is_nil());
     }
     match (a, b) {
         (Value::Map(_) | Value::List(_), _) | (_, Value::Map(_) | Value::List(_)) => {

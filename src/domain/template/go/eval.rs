@@ -273,8 +273,11 @@ impl<'a> Eval<'a> {
                 return self.fault(pipe.at, message);
             }
         };
+        if !ran {
+            return self.nested(dot, otherwise, pipe.at, mark);
+        }
         self.variables.truncate(mark);
-        if ran { Ok(Flow::Next) } else { self.nested(dot, otherwise, pipe.at, mark) }
+        Ok(Flow::Next)
     }
 
     /// Over an integer: there is no index.

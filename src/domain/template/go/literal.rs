@@ -185,8 +185,11 @@ fn are_underscores_right(digits: &str, has_prefix: bool) -> bool {
     !digits.contains("__") && !digits.ends_with('_') && (has_prefix || !digits.starts_with('_'))
 }
 
-/// `strconv.ParseFloat(text, 64)`, with the underscores that Go's literals may have removed first.
+/// `strconv.ParseFloat(text, 64)`
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    if text.contains('_') {
+        return separates_digits(text).then(|| parse_float(&text.replace('_', ""))).flatten();
+    }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
     if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
@@ -202,6 +205,20 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let looks_decimal = unsigned.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
     let value: f64 = unsigned.parse().ok().filter(|_| looks_decimal)?;
     value.is_finite().then_some(sign * value)
+}
+
+/// Whether every underscore stands between digits, or between the prefix 0x and a digit.
+fn separates_digits(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_hex = unsigned.starts_with("0x") || unsigned.starts_with("0X");
+    let is_digit = |b: u8| b.is_ascii_digit() || is_hex && b.is_ascii_hexdigit();
+    let bytes = unsigned.as_bytes();
+    (0..bytes.len()).filter(|at| bytes.get(*at) == Some(&b'_')).all(|at| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at).copied());
+        let is_after_prefix = is_hex && at == 2;
+        (is_after_prefix || before.is_some_and(is_digit))
+            && bytes.get(at + 1).copied().is_some_and(is_digit)
+    })
 }
 
 /// `h.hp±d` without its `0x`; the exponent is mandatory.

@@ -25,7 +25,7 @@ pub(crate) struct Flags {
 const NESTING_MAX: usize = 160;
 
 /// Go prints the address of a pointer; what it is differs from run to run, so this stands for all.
-const ADDRESS: &str = "0xc000000000";
+const ADDRESS: u64 = 0xc0_0000_0000;
 
 /// Collects printed text up to a bound.
 pub(crate) struct Printer {
@@ -36,28 +36,38 @@ pub(crate) struct Printer {
 
 /// What `{{value}}` prints. The pointer to a secret is followed; nil is `<no value>`.
 pub(crate) fn action(value: &Value<'_>, bytes_max: usize) -> Result<Vec<u8>> {
-    let mut printer = Printer::new(bytes_max);
-    match value {
-        Value::Absent | Value::Nil => return Ok(b"<no value>".to_vec()),
-        Value::Channel(_) => return Err(Fault::new("can't print a channel")),
-        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
-            printer.fields(value, 'v', 0)?;
-        }
-        _ => printer.argument(value, 'v')?,
+    if let Value::Channel(_) = value {
+        return Err(Fault::new("can't print a channel"));
     }
+    let mut printer = Printer::new(bytes_max);
+    printer.shown(value)?;
     Ok(printer.out)
+}
+
+/// [`sprint`] of what [`action`] prints, as the escaping functions see their arguments.
+pub(crate) fn sprint_shown(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    sprint_with(values, bytes_max, Value::is_nothing, Printer::shown)
 }
 
 /// `fmt.Sprint`: blanks between operands when neither is a string.
 pub(crate) fn sprint(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    sprint_with(values, bytes_max, |_| false, |printer, value| printer.argument(value, 'v'))
+}
+
+fn sprint_with<'a>(
+    values: &[Value<'a>],
+    bytes_max: usize,
+    is_like_text: fn(&Value<'a>) -> bool,
+    print: fn(&mut Printer, &Value<'a>) -> Result<()>,
+) -> Result<Vec<u8>> {
     let mut printer = Printer::new(bytes_max);
     let mut after_text = true;
     for (i, value) in values.iter().enumerate() {
-        let is_text = matches!(value, Value::Text(_) | Value::Number(_));
+        let is_text = matches!(value, Value::Text(_) | Value::Number(_)) || is_like_text(value);
         if i > 0 && !is_text && !after_text {
             printer.push(b" ")?;
         }
-        printer.argument(value, 'v')?;
+        print(&mut printer, value)?;
         after_text = is_text;
     }
     Ok(printer.out)
@@ -93,13 +103,16 @@ impl Printer {
     /// An argument of a print function.
     pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         match verb {
-            'T' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
-            'T' => self.padded(self.truncated(value.type_name().as_bytes())),
-            'v' if matches!(value, Value::Absent | Value::Nil) => self.padded(b"<nil>"),
-            _ if matches!(value, Value::Absent | Value::Nil) => self.bad_verb(value, verb),
+            'T' | 'v' if value.is_nothing() => self.padded(b"<nil>"),
+            'T' => {
+                let name = self.truncated(value.type_name().as_bytes());
+                self.padded(name)
+            }
+            _ if value.is_nothing() => self.bad_verb(value, verb),
+            // `%w` wraps errors, of which templates have none.
+            'w' => self.bad_verb(value, verb),
             'p' => self.pointer(value, verb),
             // Only Errorf can wrap.
-            'w' => self.bad_verb(value, verb),
             _ => self.value(value, verb, 0),
         }
     }
@@ -132,36 +145,57 @@ impl Printer {
                 self.push(b"&")?;
                 self.fields(value, verb, depth + 1)
             }
-            Value::NilPointer(name) if self.flags.sharp_v => {
-                self.push(format!("({name})(nil)").as_bytes())
-            }
-            Value::NilPointer(_) if verb == 'v' => self.padded(b"<nil>"),
             _ => self.pointer(value, verb),
         }
     }
 
+    /// As an action prints it: pointers to structs followed, nil as `<no value>`.
+    fn shown(&mut self, value: &Value<'_>) -> Result<()> {
+        match value {
+            Value::Absent | Value::Nil => self.push(b"<no value>"),
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => self.fields(value, 'v', 0),
+            _ => self.argument(value, 'v'),
+        }
+    }
+
     fn pointer(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
-        let is_pointer = matches!(value.kind_name(), "ptr" | "chan" | "map" | "slice");
+        if !matches!(value.kind_name(), "ptr" | "chan" | "map" | "slice") {
+            return self.bad_verb(value, verb);
+        }
+        let address = if let Value::NilPointer(_) = value { 0 } else { ADDRESS };
         match verb {
-            'b' | 'd' | 'o' | 'x' | 'X' if matches!(value, Value::NilPointer(_)) => {
-                self.digits(0, false, verb)
+            'v' if self.flags.sharp_v => {
+                self.push(format!("({})(", value.type_name()).as_bytes())?;
+                if address == 0 {
+                    self.push(b"nil")?;
+                } else {
+                    self.address(address, true)?;
+                }
+                self.push(b")")
             }
-            'v' | 'p' if is_pointer => self.padded(ADDRESS.as_bytes()),
+            'v' if address == 0 => self.padded(b"<nil>"),
+            'v' | 'p' => self.address(address, !self.flags.sharp),
+            'b' | 'o' | 'd' | 'x' | 'X' => self.digits(address, false, verb),
             _ => self.bad_verb(value, verb),
         }
+    }
+
+    fn address(&mut self, address: u64, sharp: bool) -> Result<()> {
+        let outer = std::mem::replace(&mut self.flags.sharp, sharp);
+        let result = self.digits(address, false, 'x');
+        self.flags.sharp = outer;
+        result
     }
 
     /// `%!verb(type=value)`
     fn bad_verb(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         self.push(format!("%!{verb}(").as_bytes())?;
-        if matches!(value, Value::Absent | Value::Nil) {
+        if value.is_nothing() {
             self.push(b"<nil>")?;
         } else {
             self.push(value.type_name().as_bytes())?;
             self.push(b"=")?;
-            if verb == 'p' || !matches!(value, Value::Secret(_)) {
-                self.value(value, 'v', 0)?;
-            }
+            self.value(value, 'v', 0)?;
         }
         self.push(b")")
     }

@@ -26,7 +26,7 @@ struct State<'v, 'a> {
     rest: &'v [u8],
     values: &'v [Value<'a>],
     next: usize,
-    /// Whether some verb named its argument by `[n]`: then left-over arguments are no mistake.
+    /// Whether a verb named its argument by `[n]`: Go then does not look for arguments left over.
     reordered: bool,
     good_index: bool,
     after_index: bool,
@@ -107,7 +107,10 @@ impl State<'_, '_> {
         if self.take(b'*') {
             match self.star() {
                 Some(width) => {
-                    self.printer.flags.minus |= width < 0;
+                    if width < 0 {
+                        self.printer.flags.minus = true;
+                        self.printer.flags.zero = false;
+                    }
                     self.printer.flags.width = usize::try_from(width.unsigned_abs()).ok();
                 }
                 None => self.printer.push(b"%!(BADWIDTH)")?,
@@ -123,7 +126,8 @@ impl State<'_, '_> {
     }
 
     fn precision(&mut self) -> Result<()> {
-        if !self.take(b'.') {
+        // A point at the very end is the verb.
+        if self.rest.len() < 2 || !self.take(b'.') {
             return Ok(());
         }
         if self.after_index {
@@ -131,9 +135,8 @@ impl State<'_, '_> {
         }
         self.argument_index();
         if self.take(b'*') {
-            let precision = self.star().and_then(|precision| usize::try_from(precision).ok());
-            self.printer.flags.precision = precision;
-            if precision.is_none() {
+            self.printer.flags.precision = self.star().and_then(|n| usize::try_from(n).ok());
+            if self.printer.flags.precision.is_none() {
                 self.printer.push(b"%!(BADPREC)")?;
             }
             self.after_index = false;
@@ -179,14 +182,16 @@ impl State<'_, '_> {
             return;
         }
         self.reordered = true;
-        let Some(close) = self.rest.iter().position(|b| *b == b']') else {
+        let close = self.rest.iter().position(|b| *b == b']');
+        let Some(close) = close.filter(|_| self.rest.len() > 2) else {
             self.good_index = false;
             self.rest = self.rest.get(1..).unwrap_or_default();
             return;
         };
         let digits = self.rest.get(1..close).unwrap_or_default();
         self.rest = self.rest.get(close + 1..).unwrap_or_default();
-        let index = str::from_utf8(digits).ok().and_then(|text| text.parse::<usize>().ok());
+        let digits = str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'));
+        let index = digits.and_then(|text| text.parse::<usize>().ok());
         match index.and_then(|n| n.checked_sub(1)).filter(|n| *n < self.values.len()) {
             Some(index) => {
                 self.next = index;
@@ -200,7 +205,7 @@ impl State<'_, '_> {
     }
 
     fn character(&mut self) -> Option<char> {
-        let chunk = self.rest.utf8_chunks().next()?;
+        let chunk = self.rest.get(..4).unwrap_or(self.rest).utf8_chunks().next()?;
         let c = chunk.valid().chars().next();
         let bytes = c.map_or(1, char::len_utf8);
         self.rest = self.rest.get(bytes..).unwrap_or_default();

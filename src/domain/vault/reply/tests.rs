@@ -138,3 +138,9 @@ fn debug_of_a_reading_shows_no_content() {
     let debug = format!("{reading:?} {:?}", reading.auth);
     assert!(!debug.contains("hunter"), "{debug}");
 }
+
+#[test]
+fn a_404_with_nothing_but_a_warning_is_no_answer() {
+    let text = r#"{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine."]}"#;
+    assert_eq!(words(404, text), ["Invalid path for a versioned K/V secrets engine."]);
+}

@@ -1,0 +1,144 @@
+//! YAML as Go's yaml.v2 writes and reads it.
+
+mod emit;
+mod order;
+mod resolve;
+
+use super::text::trim_space;
+use super::{Arguments, Function, Param, call};
+use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::eval::Eval;
+use crate::domain::template::go::float;
+use crate::domain::template::value::Value;
+use emit::{Emitter, Place, Scalar};
+
+/// Sorted by name.
+pub(super) const TABLE: &[Function] =
+    &[call("toYAML", &[Param::Any], "YAML, keys sorted, long lines folded", to_yaml)];
+
+/// Values nest deeper than this only when a template builds them to.
+const NESTING_MAX: usize = 160;
+
+fn to_yaml<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let mut emitter = Emitter::new(eval.meter.text_bytes_max());
+    write(eval, &mut emitter, &values.value_at(0), Place::Root, 0)?;
+    eval.made(trim_space(emitter.out.as_bytes()).to_vec())
+}
+
+/// A list, a map, or something on one line.
+enum Shape<'a> {
+    List(Vec<Value<'a>>),
+    Map(Vec<(Value<'a>, Value<'a>)>),
+    Scalar(Scalar),
+}
+
+fn write<'a>(
+    eval: &mut Eval<'a>,
+    emitter: &mut Emitter,
+    value: &Value<'a>,
+    place: Place,
+    depth: usize,
+) -> Result<()> {
+    if depth > NESTING_MAX {
+        return Err(Fault::new("a value nested too deeply for YAML"));
+    }
+    match shape(eval, value)? {
+        Shape::Scalar(scalar) => emitter.scalar(&scalar, place),
+        Shape::List(items) if items.is_empty() => emitter.empty("[]"),
+        Shape::Map(members) if members.is_empty() => emitter.empty("{}"),
+        Shape::List(items) => {
+            let indent = emitter.open(true, place);
+            for item in items {
+                emitter.mark("-")?;
+                write(eval, emitter, &item, Place::Item, depth + 1)?;
+            }
+            emitter.close(indent);
+        }
+        Shape::Map(members) => {
+            let indent = emitter.open(false, place);
+            for (key, item) in members {
+                write_key(eval, emitter, &key)?;
+                write(eval, emitter, &item, Place::Member, depth + 1)?;
+            }
+            emitter.close(indent);
+        }
+    }
+    Ok(())
+}
+
+/// Keys are scalars. A long one, or one of several lines, is marked.
+fn write_key<'a>(eval: &mut Eval<'a>, emitter: &mut Emitter, key: &Value<'a>) -> Result<()> {
+    let Shape::Scalar(key) = shape(eval, key)? else {
+        return Err(Fault::new("a list or map as a key"));
+    };
+    if key.is_simple_key() {
+        emitter.line()?;
+        emitter.scalar(&key, Place::SimpleKey);
+        emitter.colon();
+        return Ok(());
+    }
+    emitter.mark("?")?;
+    emitter.scalar(&key, Place::Member);
+    emitter.mark(":")
+}
+
+fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
+    eval.meter.step()?;
+    Ok(Shape::Scalar(match value {
+        Value::Absent | Value::Nil | Value::NilPointer(_) => Scalar::plain("null"),
+        Value::Bool(truth) => Scalar::plain(truth.to_string()),
+        Value::Int(n) | Value::Int64(n) => Scalar::plain(n.to_string()),
+        Value::Byte(n) => Scalar::plain(n.to_string()),
+        Value::Uint64(n) => Scalar::plain(n.to_string()),
+        Value::Float(n) => Scalar::plain(float_text(*n)),
+        Value::Number(text) => match number_text(text) {
+            Some(text) => Scalar::plain(text),
+            None => Scalar::text(text),
+        },
+        Value::Text(text) => {
+            eval.meter.text(text.len())?;
+            Scalar::text(text)
+        }
+        Value::List(list) => {
+            eval.meter.elements(list.len())?;
+            return Ok(Shape::List(list.to_vec()));
+        }
+        Value::Map(map) => {
+            eval.meter.elements(map.len().saturating_mul(2))?;
+            let members = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));
+            return Ok(Shape::Map(order::sorted(members.collect())));
+        }
+        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            let fields = value.fields().unwrap_or_default().into_iter();
+            let members = fields.map(|(key, item)| (Value::text(key.to_ascii_lowercase()), item));
+            return Ok(Shape::Map(members.collect()));
+        }
+        Value::Complex(..) | Value::Channel(_) | Value::Scratch => {
+            let name = value.type_name();
+            return Err(Fault::new(format!("YAML has no such value, a {name}")));
+        }
+    }))
+}
+
+/// `strconv.FormatFloat(value, 'g', -1, 64)`, with YAML's infinities.
+fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        return ".nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    float::format(value, b'g', None)
+}
+
+/// A number of a secret as an integer when it is one, else as a float; `None` when it is too large.
+fn number_text(text: &[u8]) -> Option<String> {
+    let text = str::from_utf8(text).ok()?;
+    if let Ok(int) = text.parse::<i64>() {
+        return Some(int.to_string());
+    }
+    text.parse().ok().filter(|float: &f64| float.is_finite()).map(float_text)
+}
+
+#[cfg(test)]
+mod tests;
