@@ -135,7 +135,7 @@ fn no_error_shows_a_secret() {
             assert_eq!(leaves.iter().find(leaks), None, "{}: {}", vector.template, error.message);
         }
     }
-    assert!(failed > 100);
+    assert!(failed > 50, "only {failed}");
     let hostile = [
         "parseInt",
         "parseBool",
