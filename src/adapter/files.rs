@@ -3,9 +3,11 @@
 //! A reader of a target sees the old content or the new one, never a mixture. A crash leaves at most a
 //! staging file, which does not stop the next try. Every error names the path.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
 };
@@ -84,6 +86,34 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(at(path, &e)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Removes what killed processes left beside `targets` on its way there. For the start of a process, when
+/// no other writes the same files.
+pub(crate) fn sweep(targets: &[&Path]) {
+    let mut folders: BTreeMap<&Path, BTreeSet<&OsStr>> = BTreeMap::new();
+    for (folder, name) in targets.iter().filter_map(|target| parts(target).ok()) {
+        folders.entry(folder).or_default().insert(name);
+    }
+    for (folder, names) in folders {
+        // A folder that is not there yet has nothing to remove.
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_staged(&entry.file_name(), &names)) {
+            let _best_effort = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether this is the name of a staging file of one of `names`.
+fn is_staged(found: &OsStr, names: &BTreeSet<&OsStr>) -> bool {
+    let found = found.as_bytes();
+    let Some((name, ending)) = found.len().checked_sub(17).map(|at| found.split_at(at)) else {
+        return false;
+    };
+    let (Some(name), Some(digits)) = (name.strip_prefix(b"."), ending.strip_prefix(b".")) else {
+        return false;
+    };
+    digits.iter().all(u8::is_ascii_hexdigit) && names.contains(OsStr::from_bytes(name))
 }
 
 /// Folder and name of a file's path.
@@ -238,6 +268,12 @@ mod tests {
         fs::create_dir(folder.0.join(".app.0123456789abcdef")).unwrap();
         File::create(folder.0.join(".app.fedcba9876543210")).unwrap();
         assert_eq!(replace(&target, b"new", None, false).unwrap(), Replaced::Written);
+        for other in [".app.0123", ".other.0123456789abcdef", "app.0123456789abcdef"] {
+            File::create(folder.0.join(other)).unwrap();
+        }
+        sweep(&[&target, &folder.0.join("none/app")]);
+        let left = [".app.0123", ".app.0123456789abcdef", ".other.0123456789abcdef"];
+        assert_eq!(folder.names(), [&left[..], &["app", "app.0123456789abcdef"]].concat());
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl HttpClient {
     /// Makes one request.
     pub(crate) fn exchange(&self, request: &HttpRequest<'_>) -> Result<HttpReply, HttpError> {
         let uri: Uri = request.url.parse().map_err(|_invalid| HttpError::Malformed("address"))?;
-        let agent = self.agent_for(&uri);
+        let (agent, via) = self.agent_for(&uri);
+        let no_answer = |e: &ureq::Error| self.no_answer(e, via.as_deref());
         let mut builder = http::Request::builder().method(request.method).uri(uri);
         for (name, value) in request.headers {
             let name: HeaderName =
@@ -129,11 +130,11 @@ impl HttpClient {
             Some(body) => agent.run(builder.body(body).map_err(malformed)?),
             None => agent.run(builder.body(()).map_err(malformed)?),
         };
-        let mut answer = answer.map_err(|e| self.no_answer(&e))?;
+        let mut answer = answer.map_err(|e| no_answer(&e))?;
         let of_header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let location = of_header(header::LOCATION).map(str::to_owned);
         let retry_after = of_header(header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-        let body = self.read_body(answer.body_mut())?;
+        let body = self.read_body(answer.body_mut(), &no_answer)?;
         Ok(HttpReply {
             status: answer.status().as_u16(),
             location,
@@ -148,15 +149,22 @@ impl HttpClient {
         *self.agents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    fn agent_for(&self, uri: &Uri) -> Agent {
+    /// The agent that reaches `uri`, and host and port of its proxy.
+    fn agent_for(&self, uri: &Uri) -> (Agent, Option<String>) {
         let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
-        match &agents.proxied {
-            Some(proxied) if !bypasses_proxy(uri, &self.settings.no_proxy) => proxied.clone(),
-            Some(_) | None => agents.direct.clone(),
+        match (&agents.proxied, &self.proxy) {
+            (Some(proxied), Some(proxy)) if !bypasses_proxy(uri, &self.settings.no_proxy) => {
+                (proxied.clone(), Some(format!("{}:{}", proxy.host(), proxy.port())))
+            }
+            _ => (agents.direct.clone(), None),
         }
     }
 
-    fn read_body(&self, body: &mut ureq::Body) -> Result<Zeroizing<Vec<u8>>, HttpError> {
+    fn read_body(
+        &self,
+        body: &mut ureq::Body,
+        no_answer: &dyn Fn(&ureq::Error) -> HttpError,
+    ) -> Result<Zeroizing<Vec<u8>>, HttpError> {
         let bytes_max = self.settings.reply_bytes_max;
         let too_large = HttpError::TooLarge(bytes_max);
         let announced = match body.content_length() {
@@ -172,14 +180,18 @@ impl HttpClient {
         body.as_reader()
             .take(bound)
             .read_to_end(&mut bytes)
-            .map_err(|e| self.no_answer(&ureq::Error::from(e)))?;
+            .map_err(|e| no_answer(&ureq::Error::from(e)))?;
         if bytes.len() > bytes_max { Err(too_large) } else { Ok(bytes) }
     }
 
-    fn no_answer(&self, error: &ureq::Error) -> HttpError {
+    fn no_answer(&self, error: &ureq::Error, via: Option<&str>) -> HttpError {
         // The address may be what is wrong.
         self.resolver.forget();
-        HttpError::NoAnswer(reason(error, self.settings.timeout))
+        let reason = reason(error, self.settings.timeout);
+        HttpError::NoAnswer(match via {
+            Some(proxy) => format!("{reason} (through the proxy {proxy})"),
+            None => reason,
+        })
     }
 }
 
@@ -303,7 +315,6 @@ fn reason(error: &ureq::Error, timeout: Duration) -> String {
             format!("no connection within {} s", CONNECT_TIMEOUT.min(timeout).as_secs_f64())
         }
         ureq::Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs_f64()),
-        ureq::Error::ConnectProxyFailed(_) => format!("through the proxy: {error}"),
         other => other.to_string(),
     }
 }

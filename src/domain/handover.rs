@@ -15,6 +15,9 @@ use crate::base::time::Wall;
 use crate::domain::template::{Found, Want};
 use crate::domain::vault::{Auth, Mount, Reading, WrapInfo};
 
+/// By so much the clock is set back in everyday life; a lease is renewed long before it ends.
+const CLOCK_SLACK: Duration = Duration::from_mins(1);
+
 /// The form of the document.
 const VERSION: u64 = 1;
 
@@ -39,6 +42,8 @@ pub enum HandoverError {
     Config,
     /// Its token has expired or is about to.
     Expired,
+    /// It was written later than now, so nobody knows how old its leases are.
+    Future,
     /// Something in it is not as we write it.
     Malformed,
     /// It is no JSON.
@@ -52,6 +57,7 @@ impl fmt::Display for HandoverError {
         f.write_str(match self {
             Self::Config => "it is of another configuration",
             Self::Expired => "its token has expired or is about to",
+            Self::Future => "it is of a later time than now: the clock was set back",
             Self::Malformed => "it is not complete",
             Self::NotJson(_) => "it cannot be read",
             Self::Version => "it is of another version",
@@ -100,6 +106,9 @@ impl Handover {
         let token = token.ok_or(HandoverError::Malformed)?;
         let granted = json.get("granted").and_then(Json::as_i64).map(Wall);
         let granted = granted.ok_or(HandoverError::Malformed)?;
+        if age(now, granted) > CLOCK_SLACK {
+            return Err(HandoverError::Future);
+        }
         let ttl = Duration::from_secs(token.lease_duration);
         if !ttl.is_zero() && age(granted, now) >= ttl - ttl / 10 {
             return Err(HandoverError::Expired);
@@ -118,7 +127,7 @@ impl Handover {
                     None if reading.lease_id.is_empty() => 0,
                     None => reading.lease_duration,
                 });
-                lease.is_zero() || age(*at, now) < lease
+                lease.is_zero() || age(*at, now) < lease && age(now, *at) <= CLOCK_SLACK
             }
             Found::Absent | Found::File(_) | Found::List(_) => true,
         };
@@ -293,7 +302,8 @@ mod tests {
         assert_eq!(read("abc", 1_060_000), Ok(2));
         assert_eq!(read("abc", 1_089_000), Ok(2));
         assert_eq!(read("abc", 1_090_000), Err(HandoverError::Expired));
-        assert_eq!(read("abc", 0), Ok(3), "a clock that was set back ends nothing");
+        assert_eq!(read("abc", 990_000), Ok(3), "a clock that was set back a little ends nothing");
+        assert_eq!(read("abc", 900_000), Err(HandoverError::Future));
         assert_eq!(read("abd", 1_050_000), Err(HandoverError::Config));
     }
 

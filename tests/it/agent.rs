@@ -321,11 +321,12 @@ fn a_sealed_and_a_busy_vault_are_waited_for() {
 fn nonsense_is_an_error_and_not_the_end() {
     let vault = FakeVault::start();
     put_db(&vault, "one");
-    vault.fault("auth/kubernetes/login", Fault::Garbage("<html>proxy</html>"), 1);
+    vault.fault("auth/kubernetes/login", Fault::Garbage("<html>hunter2</html>"), 1);
     vault.fault("secret/data/db", Fault::CutBody, 1);
     let pod = Pod::new(&vault).file("db", "secret/db", "raw:password");
     let done = pod.init();
     assert_eq!((done.code(), pod.secret("db").as_str()), (0, "one"), "{}", done.err);
+    assert!(done.err.contains("a web page") && !done.err.contains("hunter2"), "{}", done.err);
 }
 
 #[test]
@@ -443,18 +444,22 @@ fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
 }
 
 #[test]
-fn a_failing_command_ends_it_only_when_configured_so() {
+fn a_failing_command_ends_the_sidecar_only_and_when_configured_so() {
     let vault = FakeVault::start();
     put_db(&vault, "one");
     let pod = Pod::new(&vault)
         .file("db", "secret/db", "raw:password")
         .of_file("command", json!(["false"]));
     let done = pod.init();
-    assert_eq!((done.code(), pod.secret("db").as_str()), (1, "one"), "{}", done.err);
+    assert_eq!((done.code(), pod.secret("db").as_str()), (0, "one"), "{}", done.err);
     assert!(done.err.contains("command failed"), "{}", done.err);
     fs::remove_file(pod.folder.join("secrets/db")).unwrap();
+    assert_eq!(pod.sidecar().finish(LONG).code(), 1);
+    fs::remove_file(pod.folder.join("secrets/db")).unwrap();
     let pod = pod.set("/template_config/exit_on_retry_failure", json!(false));
-    assert_eq!(pod.init().code(), 0);
+    let sidecar = pod.sidecar();
+    assert!(sidecar.wait_for_err("command failed", LONG), "{}", sidecar.err());
+    assert_eq!(sidecar.terminate(Duration::from_secs(1)).code(), 0);
 }
 
 #[test]

@@ -256,6 +256,14 @@ fn goes_through_a_proxy_unless_told_not_to() {
     assert!(asked.starts_with("CONNECT vault.invalid:8200 HTTP/1.1"), "{asked}");
     assert!(asked.contains("Basic dXNlcjpwQHNz") && !asked.contains("s.token"), "{asked}");
     assert!(proxy.request().contains("GET /v1/kv/data/app"));
+    let proxy_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = Connection {
+        proxy: Some(Secret::new(format!("http://user:p%40ss@127.0.0.1:{proxy_port}"))),
+        ..through.clone()
+    };
+    let error = client(&dead).send(&read()).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("(through the proxy 127.0.0.1:{proxy_port})")), "{error}");
+    assert!(!error.contains("p%40ss") && !error.contains("user"), "{error}");
     let around = Connection { no_proxy: Some(".invalid".to_owned()), ..through };
     assert!(matches!(client(&around).send(&read()), Err(VaultError::Unreachable { .. })));
     assert_eq!(proxy.asked.try_iter().count(), 0);

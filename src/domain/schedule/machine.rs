@@ -115,6 +115,12 @@ impl Machine {
         &self.mounts
     }
 
+    /// Whether the answer to this request is still wanted. One that comes late, after another was asked
+    /// for with a newer token, would put a credential back that is about to end.
+    pub fn awaits(&self, want: &Want, ticket: Ticket) -> bool {
+        self.wants.get(want).is_some_and(|entry| entry.awaits(ticket))
+    }
+
     /// Whether there is a token that works, as far as is known.
     pub fn has_token(&self) -> bool {
         self.token.as_ref().is_some_and(Token::is_alive)
@@ -129,7 +135,9 @@ impl Machine {
         match event {
             Event::CommandsEnded { has_failed } => {
                 self.files.commands = self.files.commands.saturating_sub(1);
-                if has_failed && self.plan.fetching.gives_up {
+                // The init container has done its work once the files are there, as in Vault Agent: what
+                // its commands are for, such as a signal to the app, is often not there yet.
+                if has_failed && self.plan.fetching.gives_up && !self.plan.ends_when_rendered {
                     self.end(Ending::Failed, out);
                 }
             }
@@ -545,8 +553,7 @@ fn asked<'a>(
     want: &Want,
     ticket: Ticket,
 ) -> Option<&'a mut Entry> {
-    let is_asked = |entry: &&mut Entry| matches!(entry.stage, Stage::Asked | Stage::MountAsked);
-    wants.get_mut(want).filter(is_asked).filter(|entry| entry.ticket == ticket)
+    wants.get_mut(want).filter(|entry| entry.awaits(ticket))
 }
 
 fn retry_after(verdict: Verdict) -> Option<Duration> {

@@ -576,3 +576,29 @@ fn all_spellings_of_a_path_have_one_name() {
         assert_eq!(canonical(&canon, &mounts), name, "the name names itself");
     }
 }
+
+#[test]
+fn the_answer_for_an_older_token_is_not_awaited() {
+    let mut machine = Machine::new(plan(), 1);
+    let now = Mono::default();
+    let want = read("database/creds/app");
+    let grant = Grant { ttl: secs(60), age: Duration::ZERO, is_renewable: false };
+    let mut mounts = MountTable::default();
+    mounts.insert(Mount { path: "database/".into(), is_kv2: false });
+    let had = vec![(want.clone(), leased(30), Duration::ZERO)];
+    machine.step(Event::Restored { grant, mounts, had }, now);
+    let wanted = BTreeSet::from([want.clone()]);
+    machine.step(Event::Rendered(Pass { wanted, is_complete: true, ..Pass::default() }), now);
+    let ticket_in = |actions: Vec<Action>| {
+        let ticket = actions.into_iter().find_map(|action| match action {
+            Action::RenewLease(_, ticket) | Action::Fetch { ticket, .. } => Some(ticket),
+            _ => None,
+        });
+        ticket.expect("a request")
+    };
+    let later = now + secs(25);
+    let old = ticket_in(machine.step(Event::Woke, later));
+    assert!(machine.awaits(&want, old));
+    let new = ticket_in(machine.step(Event::LoggedIn { grant, is_same: false }, later));
+    assert!(machine.awaits(&want, new) && !machine.awaits(&want, old));
+}

@@ -124,6 +124,11 @@ impl Entry {
         self.ticket
     }
 
+    /// Whether the request with this ticket is under way, and no later one was made.
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        matches!(self.stage, Stage::Asked | Stage::MountAsked) && self.ticket == ticket
+    }
+
     /// A value came, `age` ago.
     pub(super) fn had(
         &mut self,

@@ -43,7 +43,10 @@ impl Reply {
                     path: request.path.clone(),
                     reason,
                 };
-                let envelope = Json::parse(&self.body).map_err(|e| garbled(e.to_string()))?;
+                let is_page = self.body.trim_ascii_start().starts_with(b"<");
+                let envelope = Json::parse(&self.body).map_err(|e| {
+                    garbled(if is_page { WEB_PAGE.to_owned() } else { e.to_string() })
+                })?;
                 Reading::decode(&envelope).map_err(|reason| garbled(reason.to_owned()))
             }
             404 if is_blank => Err(missing()),
@@ -106,6 +109,9 @@ impl Reply {
     }
 }
 
+/// A success that is none of Vault's.
+const WEB_PAGE: &str =
+    "a web page: is this the address of Vault, or does a proxy or a log-in page answer for it?";
 /// Errors of one answer that are shown; Vault sends one, rarely two.
 const ERRORS_MAX: usize = 8;
 /// Characters of one of Vault's errors: the longest are nested ones of plugins.

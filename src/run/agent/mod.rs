@@ -98,6 +98,10 @@ fn start(
     };
     let context = Arc::new(context);
     let files = Files::open(&config.templates, log)?;
+    let templates = config.templates.iter().map(|template| &template.destination);
+    let sinks = config.sinks.iter().map(|sink| &sink.path);
+    let targets = templates.chain(sinks).chain(&config.injector.state_file);
+    files::sweep(&targets.map(Path::new).collect::<Vec<_>>());
     // A token that has nowhere to go is not asked for.
     for sink in &config.sinks {
         files::probe(Path::new(&sink.path)).map_err(|error| format!("sink: {error}"))?;

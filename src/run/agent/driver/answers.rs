@@ -15,6 +15,11 @@ impl Driver {
     pub(super) fn answered(&mut self, answer: Answer) {
         self.open_questions = self.open_questions.saturating_sub(1);
         let Answer { ask, generation, outcome } = answer;
+        if let Ask::Fetch { want, ticket, .. } | Ask::RenewLease { want, ticket, .. } = &ask
+            && !self.machine.awaits(want, *ticket)
+        {
+            return self.log.debug("(view) late answer dropped", &[("dependency", want)]);
+        }
         match ask {
             Ask::Commands(_) => self.commands_ended(outcome),
             Ask::EndToken { is_last } => self.token_ended(is_last, outcome),
