@@ -154,7 +154,6 @@ const TABLES: &[&[Function]] = &[
 
 /// Functions of consul-template that are not here yet.
 const NOT_YET: &[&str] = &[
-    "parseYAML",
     "pkiCert",
     "plugin",
     "regexMatch",

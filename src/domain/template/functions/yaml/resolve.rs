@@ -124,7 +124,7 @@ fn date(rest: &mut &str) -> Option<()> {
     let month = two_digits(rest)?;
     *rest = rest.strip_prefix('-')?;
     let day = two_digits(rest)?;
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = match month {
         4 | 6 | 9 | 11 => 30,
         2 if is_leap => 29,
