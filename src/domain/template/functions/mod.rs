@@ -9,6 +9,7 @@ mod json;
 mod md5;
 mod moment;
 mod number;
+mod regex;
 mod secret;
 mod sprig_list;
 mod sprig_map;
@@ -140,6 +141,7 @@ const TABLES: &[&[Function]] = &[
     json::TABLE,
     moment::TABLE,
     number::TABLE,
+    regex::TABLE,
     secret::TABLE,
     sprig_list::TABLE,
     sprig_map::TABLE,
@@ -156,8 +158,6 @@ const TABLES: &[&[Function]] = &[
 const NOT_YET: &[&str] = &[
     "pkiCert",
     "plugin",
-    "regexMatch",
-    "regexReplaceAll",
     "sockaddr",
     "spew_dump",
     "spew_printf",
@@ -185,22 +185,9 @@ const SPRIG_NOT_YET: &[&str] = &[
     "genSignedCertWithKey",
     "htpasswd",
     "mustDateModify",
-    "mustRegexFind",
-    "mustRegexFindAll",
-    "mustRegexMatch",
-    "mustRegexReplaceAll",
-    "mustRegexReplaceAllLiteral",
-    "mustRegexSplit",
     "mustToDate",
     "must_date_modify",
     "randInt",
-    "regexFind",
-    "regexFindAll",
-    "regexMatch",
-    "regexQuoteMeta",
-    "regexReplaceAll",
-    "regexReplaceAllLiteral",
-    "regexSplit",
     "semver",
     "semverCompare",
     "shuffle",

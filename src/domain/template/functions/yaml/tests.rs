@@ -1,4 +1,3 @@
-use super::*;
 use crate::domain::template::{Budget, Outcome, Snapshot, Template};
 
 fn render(text: &str) -> Option<String> {
