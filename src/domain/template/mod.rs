@@ -12,6 +12,7 @@ use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
 
+mod any_map;
 mod budget;
 mod error;
 mod functions;

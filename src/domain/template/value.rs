@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::rc::Rc;
 
+use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
 use crate::base::json::Json;
@@ -88,6 +89,7 @@ pub(crate) enum Value<'a> {
     Number(Text<'a>),
     List(List<'a>),
     Map(Map<'a>),
+    AnyMap(AnyMap<'a>),
     /// `<-chan int64`: what `loop` returns; can be read once.
     Channel(Rc<Countdown>),
     Secret(Rc<SecretView<'a>>),
@@ -326,6 +328,7 @@ impl<'a> Value<'a> {
             Self::Text(text) | Self::Number(text) => !text.is_empty(),
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => map.len() != 0,
+            Self::AnyMap(map) => !map.is_empty(),
             Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
                 true
             }
@@ -365,6 +368,7 @@ impl<'a> Value<'a> {
                 MapOf::Any => "map[string]interface {}",
                 MapOf::Text => "map[string]string",
             },
+            Self::AnyMap(_) => "map[interface {}]interface {}",
             Self::Channel(_) => "<-chan int64",
             Self::Secret(_) => "*dependency.Secret",
             Self::Auth(_) => "*dependency.SecretAuth",
@@ -379,7 +383,7 @@ impl<'a> Value<'a> {
             Self::Absent | Self::Nil => "invalid",
             Self::Number(_) => "string",
             Self::List(_) => "slice",
-            Self::Map(_) => "map",
+            Self::Map(_) | Self::AnyMap(_) => "map",
             Self::Channel(_) => "chan",
             Self::NilPointer(_)
             | Self::Secret(_)

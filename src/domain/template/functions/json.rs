@@ -102,7 +102,11 @@ impl Writer {
                     writer.value(item, depth + 1)
                 })?;
             }
-            Value::Float(_) | Value::Complex(..) | Value::Channel(_) | Value::Scratch => {
+            Value::AnyMap(_)
+            | Value::Float(_)
+            | Value::Complex(..)
+            | Value::Channel(_)
+            | Value::Scratch => {
                 let name = value.type_name();
                 return Err(Fault::new(format!("JSON has no such value, a {name}")));
             }

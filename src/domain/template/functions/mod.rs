@@ -9,6 +9,7 @@ mod json;
 mod md5;
 mod moment;
 mod number;
+mod regex;
 mod secret;
 mod sprig_list;
 mod sprig_map;
@@ -158,6 +159,7 @@ const TABLES: &[&[Function]] = &[
     json::TABLE,
     moment::TABLE,
     number::TABLE,
+    regex::TABLE,
     secret::TABLE,
     sprig_list::TABLE,
     sprig_map::TABLE,
@@ -172,11 +174,8 @@ const TABLES: &[&[Function]] = &[
 
 /// Functions of consul-template that are not here yet.
 const NOT_YET: &[&str] = &[
-    "parseYAML",
     "pkiCert",
     "plugin",
-    "regexMatch",
-    "regexReplaceAll",
     "sockaddr",
     "spew_dump",
     "spew_printf",
@@ -204,22 +203,9 @@ const SPRIG_NOT_YET: &[&str] = &[
     "genSignedCertWithKey",
     "htpasswd",
     "mustDateModify",
-    "mustRegexFind",
-    "mustRegexFindAll",
-    "mustRegexMatch",
-    "mustRegexReplaceAll",
-    "mustRegexReplaceAllLiteral",
-    "mustRegexSplit",
     "mustToDate",
     "must_date_modify",
     "randInt",
-    "regexFind",
-    "regexFindAll",
-    "regexMatch",
-    "regexQuoteMeta",
-    "regexReplaceAll",
-    "regexReplaceAllLiteral",
-    "regexSplit",
     "semver",
     "semverCompare",
     "shuffle",

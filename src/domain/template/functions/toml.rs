@@ -118,6 +118,11 @@ impl<'a> Encoder<'_, 'a> {
             self.eval.meter.elements(map.len())?;
             return Ok(map.entries().into_iter().map(|(key, item)| (key.to_vec(), item)).collect());
         }
+        if let Value::AnyMap(_) = value {
+            return Err(Fault::new(
+                "TOML has no maps with keys of any type, as parseYAML makes them",
+            ));
+        }
         let fields = value.fields().unwrap_or_default().into_iter();
         Ok(fields.map(|(name, item)| (name.into(), item)).collect())
     }
@@ -146,7 +151,12 @@ impl<'a> Encoder<'_, 'a> {
                 self.quoted(text);
             }
             Value::List(list) => self.list(list)?,
-            Value::Map(_) | Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            Value::Map(_)
+            | Value::AnyMap(_)
+            | Value::Secret(_)
+            | Value::Auth(_)
+            | Value::Wrap(_)
+            | Value::Scratch => {
                 self.inline(value)?;
             }
             _ => return Err(unsupported(value)),
@@ -207,10 +217,13 @@ impl<'a> Encoder<'_, 'a> {
                 self.depth -= 1;
                 if are_tables { Form::Tables } else { Form::Value }
             }
-            Value::Map(_) | Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => Form::Table,
-            Value::Complex(..) | Value::Channel(_) | Value::Scratch => {
-                return Err(unsupported(value));
-            }
+            Value::Map(_)
+            | Value::AnyMap(_)
+            | Value::Secret(_)
+            | Value::Auth(_)
+            | Value::Wrap(_)
+            | Value::Scratch => Form::Table,
+            Value::Complex(..) | Value::Channel(_) => return Err(unsupported(value)),
             _ => Form::Value,
         })
     }
@@ -297,4 +310,47 @@ fn number_text(text: &[u8]) -> Result<String> {
     }
     let float = text.parse().ok().filter(|float: &f64| float.is_finite());
     float.map(float_text).ok_or_else(|| Fault::new("a number out of the range of float64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::template::{Budget, Outcome, Snapshot, Template};
+
+    fn check(pipe: &str, toml: Option<&str>) {
+        let budget = Budget { steps: 1_000_000, depth: 100, output_bytes: 1 << 20 };
+        let template = Template::parse("t", &format!("{{{{ {pipe} }}}}"), "", "", budget).unwrap();
+        let found = match template.render(&Snapshot::default(), false, budget) {
+            Outcome::Done(done) => Some(String::from_utf8(done.text.expose().to_vec()).unwrap()),
+            _ => None,
+        };
+        assert_eq!(found.as_deref(), toml, "{pipe}");
+    }
+
+    /// Recorded from BurntSushi/toml.
+    #[test]
+    fn tables_come_last() {
+        let json =
+            r#"{"t":{"u":{"v":1},"a b":[]},"s":"x\u0001\"","m":[{"x":1},{"y":{}}],"n":null}"#;
+        let toml = "s = \"x\\u0001\\\"\"\n\n[[m]]\n  x = 1.0\n\n[[m]]\n  [m.y]\n\n[t]\n  \"a b\" = []\n  [t.u]\n    v = 1.0";
+        check(&format!("parseJSON `{json}` | toTOML"), Some(toml));
+        let mixed = r#"{"x":[{"a":1,"b":null,"c":{"d":[{}]}},1]}"#;
+        let toml = "x = [{a = 1.0, c = {d = [{}]}}, 1.0]";
+        check(&format!("parseJSON `{mixed}` | toTOML"), Some(toml));
+        check(r#"parseJSON `[{"a":1,"b":null},1]` | toTOML"#, Some("[{a = 1.0, }, 1.0]"));
+        check("sprig_dict \"a\" scratch | toTOML", Some("[a]"));
+        check("sprig_until 3 | toTOML", Some("[0, 1, 2]"));
+    }
+
+    #[test]
+    fn what_toml_cannot_say_fails() {
+        for pipe in [
+            "parseJSON `[null]` | toTOML",
+            "parseJSON `[{}]` | toTOML",
+            "parseJSON `{\"a\":[[null]]}` | toTOML",
+            "parseYAML `a: 1` | toTOML",
+            "sprig_dict `a` 1i | toTOML",
+        ] {
+            check(pipe, None);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::eval::{Eval, int_of};
 use super::print;
 use super::printf;
 use super::quote::is_printable;
+use crate::domain::template::any_map::Key;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{Function, Param, Run, call, many};
 use crate::domain::template::value::{List, MapOf, Text, Value};
@@ -139,6 +140,7 @@ fn len<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         Some(Value::Text(text) | Value::Number(text)) => text.len(),
         Some(Value::List(list)) => list.len(),
         Some(Value::Map(map)) => map.len(),
+        Some(Value::AnyMap(map)) => map.len(),
         Some(Value::Channel(_)) => 0,
         Some(other) if !other.is_nil() => {
             return Err(Fault::new(format!("len of type {}", other.type_name())));
@@ -179,6 +181,13 @@ fn index<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
                     let found = other.type_name();
                     return Err(Fault::new(format!("value has type {found}; should be string")));
                 }
+            },
+            Value::AnyMap(map) => match Key::of(index.clone()) {
+                Some(key) => map.get(&key).cloned().unwrap_or(Value::Nil),
+                None if matches!(index.kind_name(), "map" | "slice") => {
+                    return Err(Fault::new("a list or map is no key"));
+                }
+                None => Value::Nil,
             },
             other => {
                 let of = other.type_name();

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ast::{DOLLAR, Node, Operand, Pipe, Term, Tree, Variable};
 use super::parser::Parsed;
 use super::print;
+use crate::domain::template::any_map::Key;
 use crate::domain::template::budget::{Budget, Meter};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions;
-use crate::domain::template::value::{Entries, MapOf, Value};
+use crate::domain::template::value::{Entries, MapOf, Text, Value};
 use crate::domain::template::{Snapshot, Want};
 
 /// One render in progress.
@@ -255,6 +256,12 @@ impl<'a> Eval<'a> {
                 let entries = map.entries().into_iter().map(|(k, v)| (Value::Text(k), v));
                 self.iterate(pipe, body, entries)?
             }
+            Value::AnyMap(map) => {
+                let counted = self.meter.elements(map.len());
+                self.placed(counted, pipe.at)?;
+                let entries = map.iter().map(|(key, item)| (key.value(), item.clone()));
+                self.iterate(pipe, body, entries)?
+            }
             Value::Channel(channel) => {
                 let items = std::iter::from_fn(|| {
                     let next = channel.next.get();
@@ -455,7 +462,7 @@ impl<'a> Eval<'a> {
             }
             Value::Absent => Ok(Value::Absent),
             Value::Nil => self.fault(at, format!("nil pointer evaluating interface {{}}.{name}")),
-            Value::Map(_) if has_arguments => {
+            Value::Map(_) | Value::AnyMap(_) if has_arguments => {
                 self.fault(at, format!("{name} is not a method but has arguments"))
             }
             Value::Map(map) => match map.get(name.as_bytes()) {
@@ -464,6 +471,13 @@ impl<'a> Eval<'a> {
                     self.fault(at, format!("map has no entry for key {name:?}"))
                 }
                 None if map.of() == MapOf::Text => Ok(Value::EMPTY),
+                None => Ok(Value::Nil),
+            },
+            Value::AnyMap(map) => match map.get(&Key::Text(Text::from(name.as_bytes().to_vec()))) {
+                Some(value) => Ok(value.clone()),
+                None if self.is_strict => {
+                    self.fault(at, format!("map has no entry for key {name:?}"))
+                }
                 None => Ok(Value::Nil),
             },
             Value::NilPointer(of) => self.fault(at, format!("nil pointer evaluating {of}.{name}")),

@@ -3,7 +3,7 @@
 use super::float;
 use super::quote;
 use crate::domain::template::error::{Fault, Result};
-use crate::domain::template::value::{List, Map, Value};
+use crate::domain::template::value::{List, Value};
 
 /// What stands between `%` and the verb.
 #[derive(Clone, Copy, Default)]
@@ -140,7 +140,14 @@ impl Printer {
             Value::Complex(re, im) => self.complex(value, *re, *im, verb),
             Value::Text(text) | Value::Number(text) => self.text(value, text, verb),
             Value::List(list) => self.list(list, value.type_name(), verb, depth),
-            Value::Map(map) => self.map(map, value.type_name(), verb, depth),
+            Value::Map(map) => {
+                let entries = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));
+                self.map(entries, value.type_name(), verb, depth)
+            }
+            Value::AnyMap(map) => {
+                let entries = map.iter().map(|(key, item)| (key.value(), item.clone()));
+                self.map(entries, value.type_name(), verb, depth)
+            }
             Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) if depth == 0 => {
                 self.push(b"&")?;
                 self.fields(value, verb, depth + 1)
@@ -214,16 +221,22 @@ impl Printer {
         self.push(close.as_bytes())
     }
 
-    fn map(&mut self, map: &Map<'_>, name: &str, verb: char, depth: usize) -> Result<()> {
+    fn map<'v>(
+        &mut self,
+        entries: impl Iterator<Item = (Value<'v>, Value<'v>)>,
+        name: &str,
+        verb: char,
+        depth: usize,
+    ) -> Result<()> {
         let sharp = self.flags.sharp_v;
         let (open, between, close) =
             if sharp { (format!("{name}{{"), ", ", "}") } else { ("map[".into(), " ", "]") };
         self.push(open.as_bytes())?;
-        for (i, (key, item)) in map.entries().into_iter().enumerate() {
+        for (i, (key, item)) in entries.enumerate() {
             if i > 0 {
                 self.push(between.as_bytes())?;
             }
-            self.value(&Value::Text(key), verb, depth + 1)?;
+            self.value(&key, verb, depth + 1)?;
             self.push(b":")?;
             self.value(&item, verb, depth + 1)?;
         }

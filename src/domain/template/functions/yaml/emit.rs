@@ -331,12 +331,14 @@ impl Emitter {
 
     fn double_quoted(&mut self, text: &str, folds: bool) {
         self.indicator("\"", true, false, false);
+        // The original looks for a byte order mark at the start only, whatever character it is at.
+        let escapes_all = text.starts_with('\u{feff}');
         let mut after_space = false;
         let mut is_first = true;
         let mut rest = text.chars();
         while let Some(c) = rest.next() {
             let next = rest.clone().next();
-            if !is_printable(c) || is_break(c) || matches!(c, '"' | '\\') {
+            if escapes_all || !is_printable(c) || is_break(c) || matches!(c, '"' | '\\') {
                 self.escape(c);
                 after_space = false;
             } else if c == ' ' {
@@ -375,6 +377,7 @@ impl Emitter {
             '"' => "\\\"",
             '\\' => "\\\\",
             '\u{85}' => "\\N",
+            '\u{a0}' => "\\_",
             '\u{2028}' => "\\L",
             '\u{2029}' => "\\P",
             _ if code <= 0xff => &format!("\\x{code:02X}"),

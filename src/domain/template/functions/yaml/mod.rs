@@ -2,6 +2,7 @@
 
 mod emit;
 mod order;
+mod parse;
 mod resolve;
 
 use super::text::trim_space;
@@ -9,15 +10,29 @@ use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::float;
-use crate::domain::template::value::Value;
+use crate::domain::template::value::{Entries, Map, Value};
 use emit::{Emitter, Place, Scalar};
 
 /// Sorted by name.
-pub(super) const TABLE: &[Function] =
-    &[call("toYAML", &[Param::Any], "YAML, keys sorted, long lines folded", to_yaml)];
+pub(super) const TABLE: &[Function] = &[
+    call(
+        "parseYAML",
+        &[Param::Text],
+        "the first document of a YAML text; keys may be numbers and booleans",
+        parse_yaml,
+    ),
+    call("toYAML", &[Param::Any], "YAML, keys sorted, long lines folded", to_yaml),
+];
 
 /// Values nest deeper than this only when a template builds them to.
 const NESTING_MAX: usize = 160;
+
+fn parse_yaml<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    match values.text_at(0) {
+        [] => Ok(Map::any(Entries::new())),
+        text => parse::first_document(eval, text),
+    }
+}
 
 fn to_yaml<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let mut emitter = Emitter::new(eval.meter.text_bytes_max());
@@ -108,12 +123,22 @@ fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
             let members = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));
             return Ok(Shape::Map(order::sorted(members.collect())));
         }
+        Value::AnyMap(map) => {
+            eval.meter.elements(map.len().saturating_mul(2))?;
+            let members = map.iter().map(|(key, item)| (key.value(), item.clone()));
+            return Ok(Shape::Map(order::sorted(members.collect())));
+        }
+        Value::Scratch => {
+            // The one exported field of its type.
+            let lock = (Value::text("rwmutex"), Map::any(Entries::new()));
+            return Ok(Shape::Map(vec![lock]));
+        }
         Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
             let fields = value.fields().unwrap_or_default().into_iter();
             let members = fields.map(|(key, item)| (Value::text(key.to_ascii_lowercase()), item));
             return Ok(Shape::Map(members.collect()));
         }
-        Value::Complex(..) | Value::Channel(_) | Value::Scratch => {
+        Value::Complex(..) | Value::Channel(_) => {
             let name = value.type_name();
             return Err(Fault::new(format!("YAML has no such value, a {name}")));
         }

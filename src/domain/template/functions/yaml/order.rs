@@ -125,12 +125,11 @@ mod tests {
         assert_eq!(found, sorted_keys);
     }
 
-    /// The list of yaml.v2's own test, and its numbers after letters.
+    /// Recorded from yaml.v2.
     #[test]
     fn texts_are_in_natural_order() {
         check(&["", "_", "1.5", "9", "10", "A", "a", "a9", "a10", "b"]);
-        check(&["a00", "a0", "a1", "a2", "a02", "a10", "a100", "a101", "ab", "b"][2..]);
-        check(&["abc1", "abc10", "abc_", "abcd"][..2]);
+        check(&["a0", "a00", "a1", "a2", "a02", "a10", "a100", "a101", "ab", "b"]);
         check(&["1", "2", "10", "10a", "11", "é"]);
         check(&["d1", "d7", "d7abc", "d12", "d12a"]);
     }
