@@ -1,7 +1,7 @@
 //! TLS as a client: whom to trust, who we are, and the connector that puts it under HTTP.
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -244,7 +244,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
             }
         };
         let conn = ClientConnection::new(Arc::clone(config), name)
-            .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e))?;
+            .map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(details.timeout);
         let mut stream = StreamOwned::new(conn, sock);
@@ -267,6 +267,30 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
+impl TlsTransport {
+    /// A server that wants a certificate of ours says so in an alert and hangs up, and what we write on
+    /// our side may fail before that is read.
+    fn last_word(&mut self, error: io::Error) -> io::Error {
+        if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+            return error;
+        }
+        let StreamOwned { conn, sock } = &mut self.stream;
+        for _record in 0..LAST_RECORDS_MAX {
+            match conn.read_tls(sock) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+            if let Err(alert) = conn.process_new_packets() {
+                return io::Error::new(ErrorKind::InvalidData, alert);
+            }
+        }
+        error
+    }
+}
+
+/// Session tickets and an alert.
+const LAST_RECORDS_MAX: usize = 4;
+
 impl Transport for TlsTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
@@ -275,13 +299,14 @@ impl Transport for TlsTransport {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.get_mut().set_timeout(timeout);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.stream.write_all(output)?;
+        self.stream.write_all(output).map_err(|error| self.last_word(error))?;
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.get_mut().set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let read = self.stream.read(self.buffers.input_append_buf());
+        let amount = read.map_err(|error| self.last_word(error))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
