@@ -1,7 +1,7 @@
 //! TLS as a client: whom to trust, who we are, and the connector that puts it under HTTP.
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,6 +10,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
@@ -58,14 +59,14 @@ pub(crate) fn client_config(
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Anyone => Arc::new(Unverified { provider }),
+        Trust::Anyone => Arc::new(Unverified { provider: Arc::clone(&provider) }),
         Trust::Roots(roots) => Arc::new(Verified::new(roots, &provider)?),
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some(Identity { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).map_err(|e| e.to_string())?
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(certified(identity, &provider)?))
         }
     };
     // One server and perhaps its standby nodes; the default keeps 256.
@@ -74,6 +75,17 @@ pub(crate) fn client_config(
 }
 
 const SESSIONS_MAX: usize = 4;
+
+/// The pair for the handshake. A certificate that is of no use to us as a client may be good enough for the
+/// server all the same: `openssl x509 -req` makes version 1, and Vault takes it.
+fn certified(identity: Identity, provider: &CryptoProvider) -> Result<SingleCertAndKey, String> {
+    let key = provider.key_provider.load_private_key(identity.key).map_err(|e| e.to_string())?;
+    let pair = CertifiedKey::new(identity.chain, key);
+    match pair.keys_match() {
+        Ok(()) | Err(rustls::Error::InvalidCertificate(_)) => Ok(SingleCertAndKey::from(pair)),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// The usual check of a chain, and one thing more that Go's clients do: a server may show a certificate
 /// that is itself configured as trusted, even one that could sign others, as self-signed ones often can.
@@ -232,7 +244,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
             }
         };
         let conn = ClientConnection::new(Arc::clone(config), name)
-            .map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e))?;
+            .map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
         let mut sock = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         sock.set_timeout(details.timeout);
         let mut stream = StreamOwned::new(conn, sock);
@@ -255,6 +267,30 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
+impl TlsTransport {
+    /// A server that wants a certificate of ours says so in an alert and hangs up, and what we write on
+    /// our side may fail before that is read.
+    fn last_word(&mut self, error: io::Error) -> io::Error {
+        if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+            return error;
+        }
+        let StreamOwned { conn, sock } = &mut self.stream;
+        for _record in 0..LAST_RECORDS_MAX {
+            match conn.read_tls(sock) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+            if let Err(alert) = conn.process_new_packets() {
+                return io::Error::new(ErrorKind::InvalidData, alert);
+            }
+        }
+        error
+    }
+}
+
+/// Session tickets and an alert.
+const LAST_RECORDS_MAX: usize = 4;
+
 impl Transport for TlsTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
@@ -263,13 +299,14 @@ impl Transport for TlsTransport {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         self.stream.get_mut().set_timeout(timeout);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.stream.write_all(output)?;
+        self.stream.write_all(output).map_err(|error| self.last_word(error))?;
         Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.get_mut().set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let read = self.stream.read(self.buffers.input_append_buf());
+        let amount = read.map_err(|error| self.last_word(error))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -280,5 +317,45 @@ impl Transport for TlsTransport {
 
     fn is_tls(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of `openssl x509 -req -signkey`, for a hundred years.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBGDCBvwIUb+S4bEqjWYtrFfvhZUaguOfDa1owCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDYXBwMCAXDTI2MTEyMzA2MjAxNFoYDzIxMjYxMDMwMDYyMDE0WjAOMQww
+CgYDVQQDDANhcHAwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATEtpzEOSQ50oKD
+FrOXMBHpN2bhZm+09mRxLyQvv5uF1JlujSsGdLRr3X+c14rrNyjqgD0PeCO3gXiV
+eLpzYduCMAoGCCqGSM49BAMCA0gAMEUCIQD+rirfupYhJ+WMMObG3WUFKFC1Furi
+ir8wJGCw0b8YAAIgNJ/KFndrqCyy2r3vv6GVh/+gl7SMMSoa1e6z1CpJhn0=
+-----END CERTIFICATE-----
+";
+    const KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/8dmYlANn8G3Lt8+
+TEdkaWJ8X01yvmCGVISJfh5Fx3uhRANCAATEtpzEOSQ50oKDFrOXMBHpN2bhZm+0
+9mRxLyQvv5uF1JlujSsGdLRr3X+c14rrNyjqgD0PeCO3gXiVeLpzYduC
+-----END PRIVATE KEY-----
+";
+
+    #[test]
+    fn a_client_may_show_a_certificate_of_version_1() {
+        let chain = certificates(VERSION_1.as_bytes()).unwrap();
+        let key = private_key(KEY.as_bytes()).unwrap();
+        assert!(client_config(Trust::Anyone, Some(Identity { chain, key })).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_and_the_key_of_another_are_no_pair() {
+        let pair = || rcgen::generate_simple_self_signed(["app".to_owned()]).unwrap();
+        let chain = certificates(pair().cert.pem().as_bytes()).unwrap();
+        let key = private_key(KEY.as_bytes()).unwrap();
+        let error = client_config(Trust::Anyone, Some(Identity { chain, key })).unwrap_err();
+        assert!(error.contains("KeyMismatch"), "{error}");
     }
 }
