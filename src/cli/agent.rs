@@ -70,16 +70,9 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
     };
     let words = with_two_dashes(words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let options = match Options::from_args(&["vault-injector", mode], &words) {
+    let options: Options = match super::options(mode, &words) {
         Ok(options) => options,
-        Err(early) if early.status.is_ok() => {
-            super::say(&early.output);
-            return ExitCode::SUCCESS;
-        }
-        Err(early) => {
-            super::complain(&format!("{}\n", early.output.trim_end()));
-            return ExitCode::from(super::EXIT_USAGE);
-        }
+        Err(code) => return code,
     };
     match configure(&options, env) {
         Ok((config, _log)) if options.validate => {

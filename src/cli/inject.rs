@@ -34,17 +34,9 @@ struct Words {
 
 pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let words = match Words::from_args(&["vault-injector", "inject"], &words) {
+    let words: Words = match super::options("inject", &words) {
         Ok(words) => words,
-        Err(early) => {
-            let help = early.status.is_ok();
-            if help {
-                super::say(&early.output)
-            } else {
-                super::complain(&early.output)
-            }
-            return if help { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) };
-        }
+        Err(code) => return code,
     };
     let files = if words.file.is_empty() { vec!["-".to_owned()] } else { words.file };
     let config = match settings(words.vault_address, words.agent_image, env) {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use argh::FromArgs;
+
 use crate::run::agent::Life;
 
 /// Wrong command line or configuration: a restart will not help.
@@ -88,6 +90,20 @@ fn environment() -> BTreeMap<String, String> {
         }
     }
     env
+}
+
+/// Reads the options of a mode; says what there is to say about them where the mode is not to run.
+fn options<T: FromArgs>(mode: &str, words: &[&str]) -> Result<T, ExitCode> {
+    T::from_args(&["vault-injector", mode], words).map_err(|early| {
+        let text = format!("{}\n", early.output.trim_end());
+        if early.status.is_ok() {
+            say(&text);
+            ExitCode::SUCCESS
+        } else {
+            complain(&text);
+            ExitCode::from(EXIT_USAGE)
+        }
+    })
 }
 
 /// The one place of this layer that writes to standard output. A reader that went away is not told.

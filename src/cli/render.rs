@@ -34,17 +34,9 @@ struct Words {
 pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     protect_standard_input(&mut words);
-    let words = match Words::from_args(&["vault-injector", "render"], &words) {
+    let words: Words = match super::options("render", &words) {
         Ok(words) => words,
-        Err(early) => {
-            let help = early.status.is_ok();
-            if help {
-                super::say(&early.output)
-            } else {
-                super::complain(&early.output)
-            }
-            return if help { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) };
-        }
+        Err(code) => return code,
     };
     let source = match words.data {
         Some(file) => Source::Data(file),
