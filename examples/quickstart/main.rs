@@ -145,9 +145,6 @@ fn story(screen: &Screen, binary: &Path, vault_binary: Option<&Path>) -> Outcome
     wanted(&pod, "url.txt", "postgres://web:second+%26+better@db/shop\n")?;
     screen.took("from the change to the new files", changed.elapsed());
     show_files(screen, &pod)?;
-    if let Some(memory) = pod::resident_memory(sidecar.id()) {
-        screen.fact("resident memory of the sidecar", &memory);
-    }
 
     screen.step("The pod ends, then the webhook: SIGTERM, and both leave with 0");
     stopped("sidecar", screen, sidecar)?;

@@ -223,11 +223,3 @@ fn rebased_config(config: &str, mounts: &[(String, String)]) -> Outcome<String> 
     walk(&mut config, mounts);
     Ok(STANDARD.encode(config.to_string()))
 }
-
-/// `VmRSS` of a process, as Linux tells it.
-pub(crate) fn resident_memory(id: u32) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(format!("{:.1} MiB", kilobytes / 1024.0))
-}
