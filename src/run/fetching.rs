@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::adapter::files;
 use crate::adapter::vault::VaultClient;
 use crate::base::secret::Secret;
 use crate::domain::template::{Found, Want};
 use crate::domain::vault::{
     Mount, Operation, Request, SecretPath, VaultError, Verdict, missing_capabilities,
 };
+use crate::run::limits::FILE_BYTES_MAX;
 
 /// Asks for secrets in one namespace.
 pub(crate) struct Fetcher {
@@ -151,6 +153,20 @@ impl Fetcher {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The content of a file that a template names; bytes that are no UTF-8 become replacement characters.
+/// The error names the file.
+pub(crate) fn read_file(path: &str) -> Result<Found, String> {
+    let path = Path::new(path);
+    let metadata =
+        std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    // Opening a pipe would wait for a writer, and signals with it.
+    if !metadata.is_file() {
+        return Err(format!("{}: not a regular file", path.display()));
+    }
+    let bytes = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    Ok(Found::File(Secret::new(String::from_utf8_lossy(&bytes))))
 }
 
 /// Vault answers so when a policy allows nothing at all there, or nothing is mounted.

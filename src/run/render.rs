@@ -69,14 +69,15 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
             let clock = Clock::start();
             let (env, now) = (env.clone(), Some(clock.wall()));
             let mut snapshot = Snapshot { env, now, ..Snapshot::default() };
-            let token_file = || read_text(token_file.as_deref()?);
-            let token =
-                client.token.clone().or_else(|| token_file().map(|t| Secret::new(t.trim())));
+            let token = client.token.clone().or_else(|| read_token(token_file.as_deref()?));
             let connection = VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
             let connection = connection.map_err(|e| Failure::Usage(OneLine(&e).to_string()))?;
             let fetcher = Fetcher { client: connection, namespace: client.namespace.clone() };
             let mut mounts = MountTable::default();
             options.settle(&template, &mut snapshot, |want| {
+                if let Want::File { path } = want {
+                    return fetching::read_file(path);
+                }
                 fetch(&fetcher, &mut mounts, token.as_ref(), want).map_err(|f| f.error)
             })
         }
@@ -113,16 +114,13 @@ impl Options {
     }
 }
 
-/// One secret, list or file.
+/// One secret or list.
 fn fetch(
     fetcher: &Fetcher,
     mounts: &mut MountTable,
     token: Option<&Secret>,
     want: &Want,
 ) -> Result<Found, fetching::Failure> {
-    if let Want::File { path } = want {
-        return Ok(read_text(path).map_or(Found::Absent, |text| Found::File(Secret::new(text))));
-    }
     let mount = match mounts.of(want.path()) {
         Some(mount) => mount.clone(),
         None => {
@@ -134,9 +132,10 @@ fn fetch(
     fetcher.fetch(token, want, &mount, (true, false))
 }
 
-/// A text file, if it is there.
-fn read_text(path: &str) -> Option<String> {
-    String::from_utf8(files::read_bounded(Path::new(path), FILE_BYTES_MAX).ok()?).ok()
+/// The token that Vault's command line left, if it left one.
+fn read_token(path: &str) -> Option<Secret> {
+    let bytes = files::read_bounded(Path::new(path), FILE_BYTES_MAX).ok()?;
+    Some(Secret::new(std::str::from_utf8(&bytes).ok()?.trim()))
 }
 
 fn read_snapshot(file: &str) -> Result<Snapshot, String> {

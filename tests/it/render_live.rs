@@ -48,3 +48,23 @@ fn what_vault_denies_is_named_and_nothing_is_printed() {
     assert_eq!(done.code(), 1);
     assert!(done.err.contains("no secret exists at secret/data/none"), "{}", done.err);
 }
+
+#[test]
+fn a_file_is_read_as_the_agent_reads_it_and_named_when_it_cannot_be() {
+    let vault = FakeVault::start();
+    let token = vault.token(&Role::default());
+    let folder = TempDir::new("render-file");
+    let there = folder.write("there", "some text");
+    let done = render(&vault, &token, &format!("{{{{ file {there:?} }}}}"));
+    assert_eq!((done.code(), done.out.as_str()), (0, "some text"), "{}", done.err);
+
+    let gone = folder.join("gone");
+    let done = render(&vault, &token, &format!("{{{{ file {gone:?} }}}}"));
+    assert_eq!((done.code(), done.out.as_str()), (1, ""));
+    assert!(done.err.contains(gone.to_str().unwrap()), "{}", done.err);
+
+    // A folder stands for all that is no plain file, such as a pipe, which would never end.
+    let done = render(&vault, &token, &format!("{{{{ file {:?} }}}}", folder.path()));
+    assert_eq!(done.code(), 1);
+    assert!(done.err.contains("not a regular file"), "{}", done.err);
+}

@@ -19,7 +19,6 @@ use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
 use crate::adapter::files;
 use crate::adapter::signals::Signal;
-use crate::base::secret::Secret;
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
@@ -28,8 +27,7 @@ use crate::domain::schedule::{
 };
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
-use crate::run::fetching::Failure;
-use crate::run::limits::FILE_BYTES_MAX;
+use crate::run::fetching::{self, Failure};
 use crate::telemetry::log::Log;
 
 /// Before a wait longer than this, connections are closed and memory is given back.
@@ -275,15 +273,7 @@ impl Driver {
         if known.is_some() && known == print.as_ref().ok() {
             return self.had(want, ticket, Facts::STEADY, false);
         }
-        let content = print.and_then(|print| {
-            // Opening a pipe would wait for a writer, and signals with it.
-            if !path.is_file() {
-                return Err(format!("{}: not a regular file", path.display()));
-            }
-            let bytes = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            Ok((print, Found::File(Secret::new(text))))
-        });
+        let content = print.and_then(|print| Ok((print, fetching::read_file(want.path())?)));
         match content {
             Ok((print, found)) => {
                 self.fingerprints.insert(want.clone(), print);
