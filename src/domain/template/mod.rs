@@ -17,6 +17,9 @@ mod budget;
 mod error;
 mod functions;
 mod go;
+mod moment;
+mod named;
+mod semver;
 mod value;
 
 pub use budget::Budget;

@@ -11,6 +11,9 @@ use std::rc::Rc;
 use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
+use super::go::layout;
+use super::moment::Moment;
+use super::named::Named;
 use crate::base::json::Json;
 use crate::domain::vault::{Auth, Reading, WrapInfo};
 
@@ -95,6 +98,8 @@ pub(crate) enum Value<'a> {
     Secret(Rc<SecretView<'a>>),
     Auth(&'a Auth),
     Wrap(&'a WrapInfo),
+    /// A time, a version, and what belongs to them.
+    Named(Named),
     /// The store of one render.
     Scratch,
 }
@@ -329,6 +334,7 @@ impl<'a> Value<'a> {
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => map.len() != 0,
             Self::AnyMap(map) => !map.is_empty(),
+            Self::Named(named) => named.number() != Some(0),
             Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
                 true
             }
@@ -373,6 +379,7 @@ impl<'a> Value<'a> {
             Self::Secret(_) => "*dependency.Secret",
             Self::Auth(_) => "*dependency.SecretAuth",
             Self::Wrap(_) => "*dependency.SecretWrapInfo",
+            Self::Named(named) => named.type_name(),
             Self::Scratch => "*template.Scratch",
         }
     }
@@ -384,6 +391,7 @@ impl<'a> Value<'a> {
             Self::Number(_) => "string",
             Self::List(_) => "slice",
             Self::Map(_) | Self::AnyMap(_) => "map",
+            Self::Named(named) => named.kind_name(),
             Self::Channel(_) => "chan",
             Self::NilPointer(_)
             | Self::Secret(_)
@@ -445,9 +453,14 @@ fn wrap_fields(wrap: &WrapInfo) -> Vec<(&'static str, Value<'_>)> {
     vec![
         ("Token", borrowed(wrap.token.expose())),
         ("TTL", seconds(wrap.ttl)),
-        ("CreationTime", borrowed(&wrap.creation_time)),
+        ("CreationTime", Value::time(time_of(&wrap.creation_time))),
         ("WrappedAccessor", borrowed(&wrap.wrapped_accessor)),
     ]
+}
+
+/// A time of a response; the zero time when it is missing.
+fn time_of(text: &str) -> Moment {
+    layout::parse(layout::RFC3339, text.as_bytes()).unwrap_or(Moment::ZERO)
 }
 
 fn borrowed(text: &str) -> Value<'_> {

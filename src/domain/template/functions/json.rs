@@ -4,7 +4,8 @@ use super::{Arguments, Function, Param, call};
 use crate::base::json::Json;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::go::float;
+use crate::domain::template::go::{float, layout};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{Entries, List, Map, Text, Value};
 
 use Param::Any;
@@ -102,6 +103,7 @@ impl Writer {
                     writer.value(item, depth + 1)
                 })?;
             }
+            Value::Named(named) => self.named(named)?,
             Value::AnyMap(_)
             | Value::Float(_)
             | Value::Complex(..)
@@ -110,6 +112,21 @@ impl Writer {
                 let name = value.type_name();
                 return Err(Fault::new(format!("JSON has no such value, a {name}")));
             }
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, named: &Named) -> Result<()> {
+        match named {
+            Named::Duration(n) | Named::Month(n) | Named::Weekday(n) => self.raw(&n.to_string()),
+            Named::Location(_) => self.raw("{}"),
+            Named::Time(time) if !(0..=9999).contains(&time.civil().year) => {
+                return Err(Fault::new("JSON has no time of a year outside of 0 to 9999"));
+            }
+            Named::Time(time) => {
+                self.text(layout::format(time, layout::RFC3339_NANO).as_bytes());
+            }
+            Named::Version(version, _) => self.text(version.to_string().as_bytes()),
         }
         Ok(())
     }

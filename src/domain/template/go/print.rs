@@ -1,8 +1,10 @@
 //! Values as Go's fmt prints them, for every verb.
 
 use super::float;
+use super::layout;
 use super::quote;
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{List, Value};
 
 /// What stands between `%` and the verb.
@@ -139,6 +141,7 @@ impl Printer {
             },
             Value::Complex(re, im) => self.complex(value, *re, *im, verb),
             Value::Text(text) | Value::Number(text) => self.text(value, text, verb),
+            Value::Named(named) => self.named(value, named, verb, depth),
             Value::List(list) => self.list(list, value.type_name(), verb, depth),
             Value::Map(map) => {
                 let entries = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));
@@ -202,9 +205,42 @@ impl Printer {
         } else {
             self.push(value.type_name().as_bytes())?;
             self.push(b"=")?;
-            self.value(value, 'v', 0)?;
+            match value {
+                // Here Go does not ask a value to print itself.
+                Value::Named(named) if named.number().is_some() => {
+                    self.integer_of(named, value, 'v')?;
+                }
+                _ => self.value(value, 'v', 0)?,
+            }
         }
         self.push(b")")
+    }
+
+    fn named(&mut self, value: &Value<'_>, named: &Named, verb: char, depth: usize) -> Result<()> {
+        match (named, verb) {
+            (Named::Time(time), 'v') if self.flags.sharp_v => {
+                self.padded(layout::go_syntax(time).as_bytes())
+            }
+            (_, 'v' | 's' | 'x' | 'X' | 'q') if !self.flags.sharp_v => {
+                let verb = if verb == 'v' { 's' } else { verb };
+                self.text(value, named.string().as_bytes(), verb)
+            }
+            _ if named.number().is_some() => self.integer_of(named, value, verb),
+            (Named::Location(_), _) => self.pointer(value, verb),
+            _ => {
+                let is_pointer = value.kind_name() == "ptr";
+                if is_pointer && depth > 0 {
+                    return self.pointer(value, verb);
+                }
+                self.push(if is_pointer { b"&" } else { b"" })?;
+                self.fields(value, verb, depth)
+            }
+        }
+    }
+
+    fn integer_of(&mut self, named: &Named, value: &Value<'_>, verb: char) -> Result<()> {
+        let n = named.number().unwrap_or(0);
+        self.integer(value, n.unsigned_abs(), n < 0, verb)
     }
 
     fn list(&mut self, list: &List<'_>, name: &str, verb: char, depth: usize) -> Result<()> {
@@ -249,7 +285,11 @@ impl Printer {
             self.push(value.type_name().trim_start_matches('*').as_bytes())?;
         }
         self.push(b"{")?;
-        for (i, (name, field)) in value.fields().unwrap_or_default().iter().enumerate() {
+        let fields = match value {
+            Value::Named(named) => named.hidden_fields(),
+            _ => value.fields().unwrap_or_default(),
+        };
+        for (i, (name, field)) in fields.iter().enumerate() {
             if i > 0 {
                 self.push(if sharp { b", " } else { b" " })?;
             }
