@@ -52,6 +52,16 @@ impl Named {
         }
     }
 
+    /// The same type with another number.
+    pub(crate) fn with_number(&self, n: i64) -> Self {
+        match self {
+            Self::Duration(_) => Self::Duration(n),
+            Self::Month(_) => Self::Month(n),
+            Self::Weekday(_) => Self::Weekday(n),
+            other => other.clone(),
+        }
+    }
+
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Duration(_) => "time.Duration",
@@ -133,6 +143,15 @@ fn name_or(name: Option<&str>, of: &str, n: i64) -> String {
 }
 
 impl Value<'_> {
+    /// A number of a named type as one of the type that it is made of; anything else as it is.
+    pub(crate) fn unnamed(&self) -> Self {
+        match self {
+            Self::Named(Named::Duration(n)) => Self::Int64(*n),
+            Self::Named(Named::Month(n) | Named::Weekday(n)) => Self::Int(*n),
+            other => other.clone(),
+        }
+    }
+
     pub(crate) fn time(moment: Moment) -> Self {
         Self::Named(Named::Time(Rc::new(moment)))
     }

@@ -135,14 +135,35 @@ pub(crate) struct List<'a> {
     pub(crate) of: Of,
     /// A nil slice: empty, but `null` in JSON.
     pub(crate) is_nil: bool,
+    /// Whether Go appends its items one by one, as it does when it reads JSON.
+    is_grown: bool,
     items: Rc<Items<'a>>,
 }
+
+/// Capacities of a growing list of interfaces.
+const GROWN: [usize; 13] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 848, 1280];
 
 struct Items<'a>(Vec<Value<'a>>);
 
 impl<'a> List<'a> {
     pub(crate) fn new(of: Of, items: Vec<Value<'a>>) -> Self {
-        Self { of, is_nil: false, items: Rc::new(Items(items)) }
+        Self { of, is_nil: false, is_grown: false, items: Rc::new(Items(items)) }
+    }
+
+    /// A list of a JSON text.
+    pub(crate) fn of_json(items: Vec<Value<'a>>) -> Value<'a> {
+        Value::List(Self { is_grown: true, ..Self::new(Of::Any, items) })
+    }
+
+    /// Go's `cap`.
+    pub(crate) fn capacity(&self) -> usize {
+        let mut capacity = self.len();
+        if self.is_grown || self.of == Of::Int {
+            // Doubled up to 256, then by ever less; the larger steps are those of Go's allocator.
+            let steps = GROWN.iter().copied();
+            capacity = steps.into_iter().find(|step| *step >= capacity).unwrap_or(capacity);
+        }
+        capacity
     }
 
     pub(crate) fn any(items: Vec<Value<'a>>) -> Value<'a> {
@@ -183,11 +204,24 @@ struct MapCell<'a> {
     /// What the map is made of as long as nothing looked inside it.
     source: Cell<Option<&'a BTreeMap<String, Json>>>,
     entries: RefCell<Entries<'a>>,
+    /// A nil map: empty, but `null` in JSON. Until something is put into it.
+    is_nil: Cell<bool>,
 }
 
 impl<'a> Map<'a> {
     pub(crate) fn new(of: MapOf, entries: Entries<'a>) -> Self {
-        Self(Rc::new(MapCell { of, source: Cell::new(None), entries: RefCell::new(entries) }))
+        Self(Rc::new(MapCell { of, source: Cell::new(None), entries: RefCell::new(entries), is_nil: Cell::new(false) }))
+    }
+
+    /// Go's nil map.
+    pub(crate) fn nil(of: MapOf) -> Self {
+        let map = Self::new(of, BTreeMap::new());
+        map.0.is_nil.set(true);
+        map
+    }
+
+    pub(crate) fn is_nil(&self) -> bool {
+        self.0.is_nil.get()
     }
 
     pub(crate) fn any(entries: Entries<'a>) -> Value<'a> {
@@ -230,6 +264,7 @@ impl<'a> Map<'a> {
 
     pub(crate) fn insert(&self, key: Text<'a>, value: Value<'a>) {
         self.unpack();
+        self.0.is_nil.set(false);
         self.0.entries.borrow_mut().insert(key, value);
     }
 
@@ -315,7 +350,7 @@ impl<'a> Value<'a> {
             Json::Bool(truth) => Self::Bool(*truth),
             Json::Number(text) => Self::Number(Text::Borrowed(text.as_bytes())),
             Json::String(text) => Self::Text(Text::Borrowed(text.as_bytes())),
-            Json::Array(items) => List::any(items.iter().map(Self::of_json).collect()),
+            Json::Array(items) => List::of_json(items.iter().map(Self::of_json).collect()),
             Json::Object(members) => Self::Map(Map::of_json(members)),
         }
     }

@@ -76,6 +76,7 @@ impl Writer {
         match value {
             Value::Absent | Value::Nil | Value::NilPointer(_) => self.raw("null"),
             Value::List(list) if list.is_nil => self.raw("null"),
+            Value::Map(map) if map.is_nil() => self.raw("null"),
             Value::Bool(true) => self.raw("true"),
             Value::Bool(false) => self.raw("false"),
             Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),
@@ -241,7 +242,7 @@ fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
         Json::Array(items) => {
             eval.meter.elements(items.len())?;
             let items = items.into_iter().map(|item| of_json(eval, item));
-            List::any(items.collect::<Result<_>>()?)
+            List::of_json(items.collect::<Result<_>>()?)
         }
         Json::Object(members) => {
             eval.meter.elements(members.len())?;

@@ -18,6 +18,7 @@ mod sprig_number;
 mod sprig_path;
 mod sprig_text;
 mod sprig_value;
+mod spew;
 mod text;
 mod toml;
 mod uppercase;
@@ -188,6 +189,7 @@ const TABLES: &[&[Function]] = &[
     sprig_value::TABLE,
     text::TABLE,
     toml::TABLE,
+    spew::TABLE,
     yaml::TABLE,
 ];
 
@@ -196,10 +198,6 @@ const NOT_YET: &[&str] = &[
     "pkiCert",
     "plugin",
     "sockaddr",
-    "spew_dump",
-    "spew_printf",
-    "spew_sdump",
-    "spew_sprintf",
     "writeToFile",
 ];
 

@@ -40,9 +40,8 @@ pub(super) const METHODS: &[Function] = &[
     call("SetPrerelease", &[Words], "the version with this prerelease", |_, v| {
         set(v, Version::with_prerelease)
     }),
-    call("String", &[], "the version with all of its parts", |_, v| {
-        Ok(Value::text(version(v, 0)?.to_string()))
-    }),
+    call("String", &[], "the version with all of its parts", string),
+    call("Value", &[], "the version as a database gets it: as text", string),
 ];
 
 /// Of a pointer to a version only. Sorted by name.
@@ -80,6 +79,10 @@ fn version<'v>(values: &'v [Value<'_>], i: usize) -> Result<&'v Version> {
         Some(Value::Named(Named::Version(version, _))) => Ok(version),
         _ => Err(Fault::new("wants a version of sprig_semver, got nil")),
     }
+}
+
+fn string<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    Ok(Value::text(version(values, 0)?.to_string()))
 }
 
 fn number<'a>(values: &[Value<'a>], get: fn(&Version) -> u64) -> Result<Value<'a>> {

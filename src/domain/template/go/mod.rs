@@ -14,3 +14,4 @@ pub(crate) mod parser;
 pub(crate) mod print;
 pub(crate) mod printf;
 pub(crate) mod quote;
+pub(crate) mod spew;

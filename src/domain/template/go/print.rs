@@ -3,6 +3,7 @@
 use super::float;
 use super::layout;
 use super::quote;
+use super::spew;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::named::Named;
 use crate::domain::template::value::{List, Value};
@@ -24,15 +25,20 @@ pub(crate) struct Flags {
 }
 
 /// Values nest deeper than this only when a template builds them to.
-const NESTING_MAX: usize = 160;
+pub(crate) const NESTING_MAX: usize = 160;
 
 /// Go prints the address of a pointer; what it is differs from run to run, so this stands for all.
-const ADDRESS: u64 = 0xc0_0000_0000;
+pub(crate) const ADDRESS: u64 = 0xc0_0000_0000;
+
+/// What go-spew makes of each argument.
+pub(crate) const SPEWER: &str = "*spew.formatState";
 
 /// Collects printed text up to a bound.
 pub(crate) struct Printer {
     pub(crate) out: Vec<u8>,
     pub(crate) flags: Flags,
+    /// Whether arguments are shown as go-spew shows them.
+    pub(crate) spews: bool,
     bytes_max: usize,
 }
 
@@ -90,7 +96,7 @@ pub(crate) fn sprintln(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>
 
 impl Printer {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { out: Vec::new(), flags: Flags::default(), bytes_max }
+        Self { out: Vec::new(), flags: Flags::default(), spews: false, bytes_max }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
@@ -105,6 +111,8 @@ impl Printer {
     /// An argument of a print function.
     pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         match verb {
+            'T' if self.spews => self.padded(SPEWER.as_bytes()),
+            'v' if self.spews => spew::formatted(self, value),
             'T' | 'v' if value.is_nothing() => self.padded(b"<nil>"),
             'T' => {
                 let name = self.truncated(value.type_name().as_bytes());
