@@ -14,7 +14,7 @@ use crate::run::render::{Failure, Options, Source, run};
 /// A template that fails prints nothing but one line FILE:line:column: message, and the exit code is 1.
 #[derive(FromArgs)]
 struct Words {
-    /// JSON file: {"secrets": {PATH: response}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds}
+    /// JSON file: {"secrets": {PATH: response}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds, "interfaces": […]}
     #[argh(option)]
     data: Option<String>,
     /// fail when a template reads a key that is not there (error_on_missing_key)

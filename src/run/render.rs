@@ -1,18 +1,19 @@
 //! The mode `render`: one template, once.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::adapter::clock::Clock;
 use crate::adapter::vault::VaultClient;
-use crate::adapter::{files, manifest};
+use crate::adapter::{files, interfaces, manifest};
 use crate::base::json::Json;
 use crate::base::report::OneLine;
 use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Client, Environment};
-use crate::domain::template::{Found, Outcome, Snapshot, Template, TemplateError, Want};
+use crate::domain::template::{Flags, Found, Interface, Outcome, Snapshot, Template, TemplateError, Want};
 use crate::domain::vault::{MountTable, Reading};
 use crate::run::fetching::{self, Fetcher};
 use crate::run::limits::{self, FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
@@ -68,7 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
         Source::Live { client, env, token_file } => {
             let clock = Clock::start();
             let (env, now) = (env.clone(), Some(clock.wall()));
-            let mut snapshot = Snapshot { env, now, ..Snapshot::default() };
+            let interfaces =
+                if template.may_see_interfaces() { interfaces::all() } else { Vec::new() };
+            let mut snapshot = Snapshot { env, now, interfaces, ..Snapshot::default() };
             let token = client.token.clone().or_else(|| read_token(token_file.as_deref()?));
             let connection = VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
             let connection = connection.map_err(|e| Failure::Usage(OneLine(&e).to_string()))?;
@@ -145,7 +148,8 @@ fn read_snapshot(file: &str) -> Result<Snapshot, String> {
     snapshot(&json).map_err(|clause| format!("{file}: {clause}"))
 }
 
-/// `{"secrets": {PATH: response of Vault}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds}`.
+/// `{"secrets": {PATH: response of Vault}, "lists": {PATH: [name]}, "env": {NAME: value}, "now": seconds,
+/// "interfaces": [{"name": NAME, "flags": [FLAG], "addresses": ["10.0.0.1/24"], "default": true}]}`.
 /// What is not in it does not exist.
 fn snapshot(data: &Json) -> Result<Snapshot, String> {
     let members = data.as_object().ok_or("want a JSON object")?;
@@ -182,13 +186,40 @@ fn snapshot(data: &Json) -> Result<Snapshot, String> {
                 let milliseconds = value.as_i64().and_then(|seconds| seconds.checked_mul(1000));
                 snapshot.now = Some(Wall(milliseconds.ok_or("now: want whole seconds")?));
             }
+            "interfaces" => {
+                let items = value.as_array().ok_or("interfaces: want an array")?;
+                let interfaces = items.iter().map(interface).collect::<Option<_>>();
+                snapshot.interfaces = interfaces.ok_or(WANT_INTERFACES)?;
+            }
             other => {
-                let known = "secrets, lists, env and now";
+                let known = "secrets, lists, env, interfaces and now";
                 return Err(format!("unknown key {other:?}, there are {known}"));
             }
         }
     }
     Ok(snapshot)
+}
+
+const WANT_INTERFACES: &str =
+    "interfaces: want each to be {\"name\": NAME, \"flags\": [FLAG], \"addresses\": [\"10.0.0.1/24\"]}";
+
+fn interface(value: &Json) -> Option<Interface> {
+    let members = value.as_object()?;
+    let texts = |key: &str| -> Option<Vec<&str>> {
+        members.get(key).map_or(Some(&[][..]), Json::as_array)?.iter().map(Json::as_str).collect()
+    };
+    let addresses = texts("addresses")?.into_iter().map(|text| {
+        let (ip, prefix) = text.split_once('/')?;
+        let ip: IpAddr = ip.parse().ok()?;
+        let width = if ip.is_ipv4() { 32 } else { 128 };
+        Some((ip, prefix.parse().ok().filter(|bits| *bits <= width)?))
+    });
+    Some(Interface {
+        name: members.get("name")?.as_str()?.to_owned(),
+        flags: Flags::of_names(texts("flags")?),
+        addresses: addresses.collect::<Option<_>>()?,
+        has_default_route: members.get("default").and_then(Json::as_bool).unwrap_or(false),
+    })
 }
 
 fn object<'j>(key: &str, value: &'j Json) -> Result<&'j BTreeMap<String, Json>, String> {

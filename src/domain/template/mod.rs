@@ -19,11 +19,13 @@ mod functions;
 mod go;
 mod moment;
 mod named;
+mod network;
 mod semver;
 mod value;
 
 pub use budget::Budget;
 pub use error::TemplateError;
+pub use network::{Flags, Interface};
 pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
@@ -108,6 +110,8 @@ pub struct Snapshot {
     pub env: BTreeMap<String, String>,
     /// The time that `timestamp` sees; `None` stands for the epoch.
     pub now: Option<Wall>,
+    /// The network interfaces that `sockaddr` sees, in the order of the machine.
+    pub interfaces: Vec<Interface>,
     /// Whether what is not in `found` does not exist (offline) rather than not being known yet.
     pub complete: bool,
 }
@@ -159,6 +163,12 @@ impl Template {
             Ok(parsed) => Ok(Self { parsed, text: text.into() }),
             Err(fault) => Err(fault.into_error(text)),
         }
+    }
+
+    /// Whether the interfaces of the machine can make a difference: whether the text names the function
+    /// that sees them.
+    pub fn may_see_interfaces(&self) -> bool {
+        self.text.contains("sockaddr")
     }
 
     /// Evaluates the template. `error_on_missing_key` is Go's `missingkey=error`.

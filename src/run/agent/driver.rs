@@ -17,6 +17,7 @@ use super::state_file::StateFile;
 use super::workers::Workers;
 use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
+use crate::adapter::interfaces;
 use crate::adapter::files;
 use crate::adapter::signals::Signal;
 use crate::base::time::Wall;
@@ -90,12 +91,13 @@ impl Driver {
         (context, workers): (Arc<Context>, Workers),
         env: Environment,
     ) -> Self {
+        let interfaces = if files.may_see_interfaces() { interfaces::all() } else { Vec::new() };
         Self {
             machine: Machine::new(plan, seed),
             clock,
             log,
             files,
-            snapshot: Snapshot { env, ..Snapshot::default() },
+            snapshot: Snapshot { env, interfaces, ..Snapshot::default() },
             wanted: BTreeSet::new(),
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),

@@ -66,6 +66,14 @@ impl Files {
         Ok(Self { files, is_dirty: true, log })
     }
 
+    /// Whether the interfaces of the machine can make a difference.
+    pub(super) fn may_see_interfaces(&self) -> bool {
+        self.files.iter().any(|file| match &file.body {
+            Body::Go(template) => template.may_see_interfaces(),
+            Body::Broken(_) | Body::Format(..) | Body::Tiny(..) => false,
+        })
+    }
+
     /// Has every file rendered again.
     pub(super) fn all_changed(&mut self) {
         self.is_dirty = true;

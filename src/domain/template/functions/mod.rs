@@ -12,6 +12,7 @@ mod number;
 mod regex;
 mod secret;
 mod semver;
+mod sockaddr;
 mod sprig_list;
 mod sprig_map;
 mod sprig_number;
@@ -181,6 +182,7 @@ const TABLES: &[&[Function]] = &[
     regex::TABLE,
     secret::TABLE,
     semver::TABLE,
+    sockaddr::TABLE,
     sprig_list::TABLE,
     sprig_map::TABLE,
     sprig_number::TABLE,
@@ -197,7 +199,6 @@ const TABLES: &[&[Function]] = &[
 const NOT_YET: &[&str] = &[
     "pkiCert",
     "plugin",
-    "sockaddr",
     "writeToFile",
 ];
 

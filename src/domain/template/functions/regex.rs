@@ -257,11 +257,16 @@ fn utf8(text: &[u8]) -> Result<&str> {
     str::from_utf8(text).ok().ok_or_else(|| Fault::new("expressions work on UTF-8 only"))
 }
 
-fn is_match<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let machine = compiled(eval, values.text_at(0))?;
-    let text = utf8(values.text_at(1))?;
+/// Whether an expression matches somewhere in a text.
+pub(super) fn finds(eval: &mut Eval<'_>, pattern: &str, text: &str) -> Result<bool> {
+    let machine = compiled(eval, pattern.as_bytes())?;
     machine.charge(eval, text.len(), true)?;
-    Ok(Value::Bool(machine.regex.is_match(text)))
+    Ok(machine.regex.is_match(text))
+}
+
+fn is_match<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    let (pattern, text) = (utf8(values.text_at(0))?, utf8(values.text_at(1))?);
+    Ok(Value::Bool(finds(eval, pattern, text)?))
 }
 
 fn find<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {

@@ -8,7 +8,7 @@ pub(crate) mod duration;
 pub(crate) mod eval;
 pub(crate) mod float;
 pub(crate) mod layout;
-mod lexer;
+pub(crate) mod lexer;
 pub(crate) mod literal;
 pub(crate) mod parser;
 pub(crate) mod print;
