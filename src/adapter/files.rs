@@ -37,6 +37,83 @@ pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>>
     Ok(content)
 }
 
+/// The content of a file, nothing when there is none.
+pub(crate) fn read_if_there(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    match read_bounded(path, bytes_max) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
+/// Refuses a path that leads out of a folder, links followed. What does not exist yet is judged by the
+/// folder that it would come into.
+pub(crate) fn check_sandbox(path: &Path, sandbox: Option<&str>) -> io::Result<()> {
+    let Some(sandbox) = sandbox.map(Path::new) else { return Ok(()) };
+    let real = fs::canonicalize(sandbox).map_err(|e| at(sandbox, &e))?;
+    let mut existing = path;
+    let place = loop {
+        match fs::canonicalize(existing) {
+            Ok(place) => break place,
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(existing, &e)),
+            Err(_) => {}
+        }
+        let is_plain = existing.file_name().is_some() && fs::symlink_metadata(existing).is_err();
+        match existing.parent().filter(|_| is_plain) {
+            Some(folder) if folder == Path::new("") => existing = Path::new("."),
+            Some(folder) => existing = folder,
+            None => return Err(outside(path, sandbox)),
+        }
+    };
+    if place.starts_with(real) { Ok(()) } else { Err(outside(path, sandbox)) }
+}
+
+fn outside(path: &Path, sandbox: &Path) -> io::Error {
+    let reason = format!("{}: outside of the sandbox {}", path.display(), sandbox.display());
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+/// Refuses a symbolic link as a target, and as the folder of one.
+pub(crate) fn check_no_link(target: &Path) -> io::Result<()> {
+    let (folder, _) = parts(target)?;
+    for path in [folder, target] {
+        if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+            let reason = format!("{}: a symbolic link, which is not followed", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Whose a file is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// Number of the user.
+    pub(crate) user: Option<u32>,
+    /// Number of the group.
+    pub(crate) group: Option<u32>,
+}
+
+/// How a file is put in its place.
+struct Placement {
+    mode: Option<u32>,
+    owner: Owner,
+    /// Mode of the folders to make, before the umask; `None` makes none.
+    folders: Option<u32>,
+}
+
+/// Like [`replace`], with an owner. Half an owner is completed by the one who writes; none at all keeps
+/// that of the file before. An owner that cannot be given is an error.
+pub(crate) fn write(
+    target: &Path,
+    bytes: &[u8],
+    mode: u32,
+    owner: Owner,
+    creates_folders: bool,
+) -> io::Result<Replaced> {
+    let folders = creates_folders.then_some(0o777);
+    put(target, bytes, &Placement { mode: Some(mode), owner, folders })
+}
+
 /// Puts `bytes` in the place of `target`, which may be missing, a file or a symbolic link.
 ///
 /// `mode` holds permission bits; `None` keeps those of the target, or is 0644 for a new one. The owner of
@@ -47,24 +124,38 @@ pub(crate) fn replace(
     mode: Option<u32>,
     create_dirs: bool,
 ) -> io::Result<Replaced> {
+    let folders = create_dirs.then_some(0o755);
+    put(target, bytes, &Placement { mode, owner: Owner::default(), folders })
+}
+
+fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replaced> {
+    let Placement { mode, owner, folders } = *placement;
     let before = fs::metadata(target).ok();
     if before.as_ref().is_some_and(fs::Metadata::is_file)
         && read_bounded(target, bytes.len()).is_ok_and(|content| content == bytes)
+        && before.as_ref().is_some_and(|before| owner.is_of(before))
         && has_mode(target, before.as_ref(), mode)
     {
         return Ok(Replaced::Unchanged);
     }
     let (folder, name) = parts(target)?;
-    if create_dirs {
-        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| at(folder, &e))?;
+    if let Some(mode) = folders {
+        DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(|e| at(folder, &e))?;
     }
     let mut staged = Staged::create(folder, name)?;
     let kept = before.as_ref().map(fs::Metadata::mode);
     let mode = mode.or(kept).unwrap_or(0o644) & 0o7777;
-    staged.fill(bytes, mode, before.as_ref()).map_err(|e| at(&staged.path, &e))?;
+    staged.fill(bytes, mode, owner, before.as_ref()).map_err(|e| at(&staged.path, &e))?;
     fs::rename(&staged.path, target).map_err(|e| at(target, &e))?;
     staged.is_in_place = true;
     Ok(Replaced::Written)
+}
+
+impl Owner {
+    fn is_of(self, file: &fs::Metadata) -> bool {
+        self.user.is_none_or(|user| user == file.uid())
+            && self.group.is_none_or(|group| group == file.gid())
+    }
 }
 
 /// Whether a file has the mode asked for, or could be given it where it is.
@@ -151,9 +242,17 @@ impl Staged {
         Ok(Self { file: file.map_err(|e| at(&path, &e))?, path, is_in_place: false })
     }
 
-    fn fill(&mut self, bytes: &[u8], mode: u32, before: Option<&fs::Metadata>) -> io::Result<()> {
+    fn fill(
+        &mut self,
+        bytes: &[u8],
+        mode: u32,
+        owner: Owner,
+        before: Option<&fs::Metadata>,
+    ) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        if let Some(before) = before {
+        if owner != Owner::default() {
+            fchown(&self.file, owner.user, owner.group)?;
+        } else if let Some(before) = before {
             let is_ours = self
                 .file
                 .metadata()

@@ -8,6 +8,7 @@ pub(crate) mod http_client;
 pub(crate) mod interfaces;
 pub(crate) mod manifest;
 pub(crate) mod net;
+pub(crate) mod owners;
 pub(crate) mod process;
 pub(crate) mod resolver;
 pub(crate) mod server;

@@ -26,6 +26,9 @@ struct Words {
     /// what closes an action, }} by default
     #[argh(option, default = "String::new()")]
     right_delimiter: String,
+    /// write the files of writeToFile, too; else standard error says what would be written
+    #[argh(switch)]
+    write_files: bool,
     /// template file, - for standard input
     #[argh(positional)]
     template: String,
@@ -57,10 +60,12 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
         left_delimiter: words.left_delimiter,
         right_delimiter: words.right_delimiter,
         template: words.template,
+        writes_files: words.write_files,
     };
     match run(&options) {
-        Ok(text) => {
-            super::say(text.expose());
+        Ok(made) => {
+            super::say(made.text.expose());
+            made.unwritten.iter().for_each(|line| super::complain(&format!("{line}\n")));
             ExitCode::SUCCESS
         }
         Err(Failure::Template(line)) => {
@@ -74,9 +79,12 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     }
 }
 
+/// Options that take no value.
+const SWITCHES: &[&str] = &["--error-on-missing-key", "--write-files"];
+
 /// `argh` takes a lone `-` for an option, unless it stands after `--`.
 fn protect_standard_input(words: &mut Vec<&str>) {
-    let takes_value = |word: &str| word.starts_with("--") && word != "--error-on-missing-key";
+    let takes_value = |word: &str| word.starts_with("--") && !SWITCHES.contains(&word);
     let stands_alone =
         |i: usize| words.get(i.wrapping_sub(1)).is_none_or(|word| !takes_value(word));
     let found = (0..words.len()).find(|i| words.get(*i) == Some(&"-") && stands_alone(*i));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::adapter::files;
 use crate::adapter::vault::VaultClient;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, SecretBytes};
 use crate::domain::template::{Found, Want};
 use crate::domain::vault::{
     Mount, Operation, Request, SecretPath, VaultError, Verdict, missing_capabilities,
@@ -125,7 +125,7 @@ impl Fetcher {
     ) -> Result<Mount, Failure> {
         let path = match want {
             Want::Read { path } => SecretPath::parse(path),
-            Want::File { path } | Want::List { path } | Want::Write { path, .. } => {
+            Want::File { path, .. } | Want::List { path } | Want::Write { path, .. } => {
                 SecretPath::literal(path)
             }
         };
@@ -155,10 +155,11 @@ impl Fetcher {
     }
 }
 
-/// The content of a file that a template names; bytes that are no UTF-8 become replacement characters.
-/// The error names the file.
-pub(crate) fn read_file(path: &str) -> Result<Found, String> {
+/// The content of a file that a template names, which must lie in the sandbox, if there is one. The error
+/// names the file.
+pub(crate) fn read_file(path: &str, sandbox: Option<&str>) -> Result<Found, String> {
     let path = Path::new(path);
+    files::check_sandbox(path, sandbox).map_err(|e| e.to_string())?;
     let metadata =
         std::fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     // Opening a pipe would wait for a writer, and signals with it.
@@ -166,7 +167,7 @@ pub(crate) fn read_file(path: &str) -> Result<Found, String> {
         return Err(format!("{}: not a regular file", path.display()));
     }
     let bytes = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
-    Ok(Found::File(Secret::new(String::from_utf8_lossy(&bytes))))
+    Ok(Found::File(SecretBytes::new(bytes)))
 }
 
 /// Vault answers so when a policy allows nothing at all there, or nothing is mounted.

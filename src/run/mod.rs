@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod config_files;
 pub(crate) mod fetching;
+pub(crate) mod file_writes;
 pub(crate) mod inject;
 pub(crate) mod limits;
 pub(crate) mod render;

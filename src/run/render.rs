@@ -13,9 +13,10 @@ use crate::base::report::OneLine;
 use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Client, Environment};
-use crate::domain::template::{Flags, Found, Interface, Outcome, Snapshot, Template, TemplateError, Want};
+use crate::domain::template::{Flags, Found, Interface, Outcome, Rendered, Snapshot, Template, TemplateError, Want};
 use crate::domain::vault::{MountTable, Reading};
 use crate::run::fetching::{self, Fetcher};
+use crate::run::file_writes;
 use crate::run::limits::{self, FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
 
 /// What to do.
@@ -30,6 +31,16 @@ pub(crate) struct Options {
     pub(crate) right_delimiter: String,
     /// `-` is standard input.
     pub(crate) template: String,
+    /// Whether `writeToFile` writes; else it is only said what it would write.
+    pub(crate) writes_files: bool,
+}
+
+/// What came of the template.
+pub(crate) struct Made {
+    /// Its text.
+    pub(crate) text: SecretBytes,
+    /// A line for each file that it would have written.
+    pub(crate) unwritten: Vec<String>,
 }
 
 /// Where secrets come from.
@@ -56,7 +67,19 @@ pub(crate) enum Failure {
 }
 
 /// Renders the template.
-pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
+pub(crate) fn run(options: &Options) -> Result<Made, Failure> {
+    let rendered = render(options)?;
+    if options.writes_files {
+        let carried_out = file_writes::carry_out(&rendered.writes, None, false);
+        carried_out
+            .map_err(|error| Failure::Template(format!("{}: {error}", options.template)))?;
+        return Ok(Made { text: rendered.text, unwritten: Vec::new() });
+    }
+    let unwritten = rendered.writes.iter().map(file_writes::described).collect();
+    Ok(Made { text: rendered.text, unwritten })
+}
+
+fn render(options: &Options) -> Result<Rendered, Failure> {
     let text = manifest::read(&options.template, FILE_BYTES_MAX).map_err(Failure::Usage)?;
     let (left, right) = (&options.left_delimiter, &options.right_delimiter);
     let template = Template::parse(&options.template, &text, left, right, RENDER);
@@ -78,8 +101,8 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
             let fetcher = Fetcher { client: connection, namespace: client.namespace.clone() };
             let mut mounts = MountTable::default();
             options.settle(&template, &mut snapshot, |want| {
-                if let Want::File { path } = want {
-                    return fetching::read_file(path);
+                if let Want::File { path, sandbox } = want {
+                    return fetching::read_file(path, sandbox.as_deref());
                 }
                 fetch(&fetcher, &mut mounts, token.as_ref(), want).map_err(|f| f.error)
             })
@@ -94,11 +117,11 @@ impl Options {
         template: &Template,
         snapshot: &mut Snapshot,
         mut fetch: impl FnMut(&Want) -> Result<Found, String>,
-    ) -> Result<SecretBytes, Failure> {
+    ) -> Result<Rendered, Failure> {
         let failed = |line| Failure::Template(format!("{}: {line}", self.template));
         for _pass in 0..RENDER_PASSES_MAX {
             match template.render(snapshot, self.error_on_missing_key, RENDER) {
-                Outcome::Done(rendered) => return Ok(rendered.text),
+                Outcome::Done(rendered) => return Ok(rendered),
                 Outcome::Fail(error) => return Err(self.failed(error)),
                 Outcome::Lack { lacking, .. } => {
                     for want in lacking {

@@ -291,7 +291,7 @@ fn template(section: &Section<'_>) -> TemplateConfig {
             Some(TemplateBody::Go { contents, left_delimiter, right_delimiter })
         }
     };
-    for key in ["function_blacklist", "function_denylist", "sandbox_path"] {
+    for key in ["function_blacklist", "function_denylist"] {
         if section.is_set(key) {
             section.error(key, "this restriction is not supported, and is not dropped in silence");
         }
@@ -302,9 +302,10 @@ fn template(section: &Section<'_>) -> TemplateConfig {
         }
     }
     let error_on_missing_key = section.truth("error_on_missing_key", false);
+    let sandbox_path = section.text("sandbox_path");
     let config = file(section, body);
     section.refuse_rest(INERT_TEMPLATE_SETTINGS);
-    TemplateConfig { error_on_missing_key, ..config }
+    TemplateConfig { error_on_missing_key, sandbox_path, ..config }
 }
 
 /// What a template of ours and one of Vault Agent have in common.
@@ -318,6 +319,7 @@ fn file(section: &Section<'_>, body: Option<TemplateBody>) -> TemplateConfig {
         perms: section.permissions("perms", 0o7777),
         error_on_missing_key: false,
         create_dest_dirs: section.truth("create_dest_dirs", true),
+        sandbox_path: None,
     }
 }
 

@@ -151,6 +151,8 @@ pub struct TemplateConfig {
     pub error_on_missing_key: bool,
     /// Default true.
     pub create_dest_dirs: bool,
+    /// The folder that files which the template reads or writes must lie in.
+    pub sandbox_path: Option<String>,
 }
 
 /// What makes a file's content.

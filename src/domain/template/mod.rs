@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::secret::{Secret, SecretBytes};
+use crate::base::secret::SecretBytes;
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
 
@@ -37,6 +37,8 @@ pub enum Want {
     File {
         /// Its path.
         path: String,
+        /// The folder it must lie in, when links are followed; any when there is none.
+        sandbox: Option<String>,
     },
     /// The names below a path (`secrets "path/"`).
     List {
@@ -61,7 +63,7 @@ impl Want {
     /// The path, without what is sent to it.
     pub fn path(&self) -> &str {
         match self {
-            Self::File { path }
+            Self::File { path, .. }
             | Self::List { path }
             | Self::Read { path }
             | Self::Write { path, .. } => path,
@@ -94,7 +96,7 @@ pub enum Found {
     /// It does not exist: the call yields nil, an empty list or an empty text.
     Absent,
     /// The content of a file.
-    File(Secret),
+    File(SecretBytes),
     /// Names, sorted.
     List(Vec<String>),
     /// A response of Vault.
@@ -116,12 +118,31 @@ pub struct Snapshot {
     pub complete: bool,
 }
 
+/// A file that a template writes beside its own (`writeToFile`). `Debug` shows no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWrite {
+    /// Where to.
+    pub path: String,
+    /// Name or number; empty for the one who writes, or the owner of the file that is there.
+    pub user: String,
+    /// Name or number; empty as for the user.
+    pub group: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whether what is there stays before the content.
+    pub appends: bool,
+    /// What is written.
+    pub content: SecretBytes,
+}
+
 /// A finished text and what it was made of.
 pub struct Rendered {
     /// The text; bytes of any kind, since templates decode base64.
     pub text: SecretBytes,
     /// Everything that was asked for, found or absent.
     pub used: BTreeSet<Want>,
+    /// What else is to be written, in this order.
+    pub writes: Vec<FileWrite>,
 }
 
 /// What came of a render.
@@ -143,6 +164,7 @@ pub enum Outcome {
 pub struct Template {
     parsed: Parsed,
     text: Box<str>,
+    sandbox: Option<Box<str>>,
 }
 
 impl Template {
@@ -160,9 +182,15 @@ impl Template {
         };
         let (left, right) = (or(left, "{{"), or(right, "}}"));
         match parser::parse(name, text, &left, &right, budget.depth) {
-            Ok(parsed) => Ok(Self { parsed, text: text.into() }),
+            Ok(parsed) => Ok(Self { parsed, text: text.into(), sandbox: None }),
             Err(fault) => Err(fault.into_error(text)),
         }
+    }
+
+    /// The template with a folder that every file it reads must lie in.
+    #[must_use]
+    pub fn in_sandbox(self, folder: Option<&str>) -> Self {
+        Self { sandbox: folder.map(Into::into), ..self }
     }
 
     /// Whether the interfaces of the machine can make a difference: whether the text names the function
@@ -179,13 +207,17 @@ impl Template {
         budget: Budget,
     ) -> Outcome {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
+        eval.sandbox = self.sandbox.as_deref();
         let output = eval.run();
         let used = std::mem::take(&mut eval.used);
         if !eval.lacking.is_empty() {
             return Outcome::Lack { lacking: std::mem::take(&mut eval.lacking), used };
         }
         match output {
-            Ok(text) => Outcome::Done(Rendered { text: SecretBytes::new(text), used }),
+            Ok(text) => {
+                let writes = std::mem::take(&mut eval.writes);
+                Outcome::Done(Rendered { text: SecretBytes::new(text), used, writes })
+            }
             Err(fault) => Outcome::Fail(fault.into_error(&self.text)),
         }
     }

@@ -275,7 +275,10 @@ impl Driver {
         if known.is_some() && known == print.as_ref().ok() {
             return self.had(want, ticket, Facts::STEADY, false);
         }
-        let content = print.and_then(|print| Ok((print, fetching::read_file(want.path())?)));
+        let content = print.and_then(|print| {
+            let Want::File { path, sandbox } = &want else { return Err(format!("{want}: no file")) };
+            Ok((print, fetching::read_file(path, sandbox.as_deref())?))
+        });
         match content {
             Ok((print, found)) => {
                 self.fingerprints.insert(want.clone(), print);

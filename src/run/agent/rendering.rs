@@ -11,7 +11,8 @@ use crate::base::secret::SecretBytes;
 use crate::domain::agent_config::{Command, TemplateBody, TemplateConfig};
 use crate::domain::format::{self, Format, tiny};
 use crate::domain::schedule::Pass;
-use crate::domain::template::{Found, Outcome, Snapshot, Template, Want};
+use crate::domain::template::{FileWrite, Found, Outcome, Snapshot, Template, Want};
+use crate::run::file_writes;
 use crate::run::limits::{FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
 use crate::telemetry::log::Log;
 
@@ -34,6 +35,9 @@ struct File {
     perms: Option<u32>,
     error_on_missing_key: bool,
     create_dest_dirs: bool,
+    sandbox: Option<String>,
+    /// What it wrote beside its own file when it was last whole.
+    written: Vec<FileWrite>,
     /// Everything it asked for when it was last rendered.
     used: BTreeSet<Want>,
     is_dirty: bool,
@@ -162,6 +166,8 @@ impl File {
             perms: config.perms,
             error_on_missing_key: config.error_on_missing_key,
             create_dest_dirs: config.create_dest_dirs,
+            sandbox: config.sandbox_path.clone(),
+            written: Vec::new(),
             used: BTreeSet::new(),
             is_dirty: true,
             is_on_disk: false,
@@ -173,6 +179,7 @@ impl File {
     /// What became of the file; nothing when something is lacking.
     fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> Result<Option<Replaced>, String> {
         self.error = None;
+        let mut writes = Vec::new();
         let text = match &self.body {
             Body::Broken(why) => return Err(why.clone()),
             Body::Format(want, format) => {
@@ -191,6 +198,7 @@ impl File {
                 match template.render(snapshot, self.error_on_missing_key, RENDER) {
                     Outcome::Done(rendered) => {
                         self.used = rendered.used;
+                        writes = rendered.writes;
                         rendered.text
                     }
                     Outcome::Lack { lacking: _, used } => {
@@ -208,7 +216,13 @@ impl File {
                 }
             }
         };
-        if may_write { self.write(&text).map(Some) } else { Ok(None) }
+        if !may_write {
+            return Ok(None);
+        }
+        let is_repeat = writes == self.written;
+        file_writes::carry_out(&writes, self.sandbox.as_deref(), is_repeat)?;
+        self.written = writes;
+        self.write(&text).map(Some)
     }
 
     fn write(&mut self, text: &SecretBytes) -> Result<Replaced, String> {
@@ -236,6 +250,7 @@ fn self_with<'s>(
 
 fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     let dynamic = "(dynamic)".to_owned();
+    let sandbox = config.sandbox_path.as_deref();
     let read = |secret: &str| {
         let path = secret.trim().trim_matches('/').to_owned();
         Want::Read { path }
@@ -249,14 +264,14 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
             (dynamic, body)
         }
         TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
-            let body = parse(&config.destination, contents, left_delimiter, right_delimiter);
+            let body = parse(&config.destination, contents, (left_delimiter, right_delimiter), sandbox);
             (dynamic, body)
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
             let text = files::read_bounded(Path::new(source), FILE_BYTES_MAX)
                 .map_err(|error| format!("template source: {error}"))?;
             let body = match String::from_utf8(text) {
-                Ok(text) => parse(source, &text, left_delimiter, right_delimiter),
+                Ok(text) => parse(source, &text, (left_delimiter, right_delimiter), sandbox),
                 Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
             };
             (source.clone(), body)
@@ -267,9 +282,9 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     })
 }
 
-fn parse(name: &str, text: &str, left: &str, right: &str) -> Body {
+fn parse(name: &str, text: &str, (left, right): (&str, &str), sandbox: Option<&str>) -> Body {
     match Template::parse(name, text, left, right, RENDER) {
-        Ok(template) => Body::Go(template),
+        Ok(template) => Body::Go(template.in_sandbox(sandbox)),
         Err(error) => Body::Broken(error.to_string()),
     }
 }
@@ -295,6 +310,7 @@ mod tests {
             perms: None,
             error_on_missing_key: false,
             create_dest_dirs: false,
+            sandbox_path: None,
         };
         let log = Log::new(Level::Error, LogFormat::Standard, "test");
         let mut files = Files::open(&[config], log).unwrap();

@@ -4,6 +4,7 @@
 //! arguments as Go does, one line of documentation, and the code.
 
 mod collection;
+mod effect;
 mod encoding;
 mod json;
 mod md5;
@@ -175,6 +176,7 @@ pub(crate) const fn many(
 const TABLES: &[&[Function]] = &[
     builtins::TABLE,
     collection::TABLE,
+    effect::TABLE,
     encoding::TABLE,
     json::TABLE,
     moment::TABLE,
@@ -198,8 +200,6 @@ const TABLES: &[&[Function]] = &[
 /// Functions of consul-template that are not here yet.
 const NOT_YET: &[&str] = &[
     "pkiCert",
-    "plugin",
-    "writeToFile",
 ];
 
 /// The rest of sprig, without its prefix.

@@ -142,8 +142,12 @@ fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 
 fn file<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let path = String::from_utf8_lossy(values.text_at(0)).into_owned();
-    match look_up(eval, &Want::File { path }) {
-        Some(Found::File(content)) => Ok(Value::Text(Text::Borrowed(content.expose().as_bytes()))),
+    if path.is_empty() {
+        return Ok(Value::EMPTY);
+    }
+    let sandbox = eval.sandbox.map(str::to_owned);
+    match look_up(eval, &Want::File { path, sandbox }) {
+        Some(Found::File(content)) => Ok(Value::Text(Text::Borrowed(content.expose()))),
         _ => Ok(Value::EMPTY),
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::template::budget::{Budget, Meter};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions;
 use crate::domain::template::value::{Entries, MapOf, Text, Value};
-use crate::domain::template::{Snapshot, Want};
+use crate::domain::template::{FileWrite, Snapshot, Want};
 
 /// One render in progress.
 pub(crate) struct Eval<'a> {
@@ -24,6 +24,10 @@ pub(crate) struct Eval<'a> {
     pub(crate) secrets: BTreeMap<Want, Value<'a>>,
     /// The store behind `scratch`.
     pub(crate) scratch: Entries<'a>,
+    /// What `writeToFile` was called for so far.
+    pub(crate) writes: Vec<FileWrite>,
+    /// The folder that files must lie in.
+    pub(crate) sandbox: Option<&'a str>,
     /// Whether the function being called got constants only, which may then appear in errors.
     pub(crate) has_literal_arguments: bool,
     parsed: &'a Parsed,
@@ -57,6 +61,8 @@ impl<'a> Eval<'a> {
             lacking: BTreeSet::new(),
             secrets: BTreeMap::new(),
             scratch: Entries::new(),
+            writes: Vec::new(),
+            sandbox: None,
             has_literal_arguments: false,
             parsed,
             is_strict,
