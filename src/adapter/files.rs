@@ -398,6 +398,53 @@ mod tests {
     }
 
     #[test]
+    fn nothing_leads_out_of_a_sandbox() {
+        let folder = Folder::new();
+        let sandbox = folder.0.join("box");
+        fs::create_dir(&sandbox).unwrap();
+        fs::create_dir(folder.0.join("box2")).unwrap();
+        fs::write(folder.0.join("secret"), "x").unwrap();
+        fs::write(sandbox.join("own"), "x").unwrap();
+        symlink(folder.0.join("secret"), sandbox.join("link")).unwrap();
+        symlink("own", sandbox.join("inner")).unwrap();
+        symlink(folder.0.join("none"), sandbox.join("dangling")).unwrap();
+        symlink(&folder.0, sandbox.join("up")).unwrap();
+        let inside = |name: &str| check_sandbox(&sandbox.join(name), sandbox.to_str()).is_ok();
+        for name in ["own", "inner", "new", "new/er", "../box/own", "up/box/own"] {
+            assert!(inside(name), "{name}");
+        }
+        for name in ["link", "dangling", "up/secret", "up/new", "../secret", "../box2", "new/../x"]
+        {
+            assert!(!inside(name), "{name}");
+        }
+        let error = check_sandbox(&sandbox.join("link"), sandbox.to_str()).unwrap_err().to_string();
+        assert!(error.contains("outside of the sandbox"), "{error}");
+        assert!(check_sandbox(&folder.0.join("secret"), None).is_ok());
+        assert!(check_no_link(&sandbox.join("link")).is_err());
+        assert!(check_no_link(&sandbox.join("up/x")).is_err());
+        assert!(check_no_link(&sandbox.join("own")).is_ok());
+    }
+
+    #[test]
+    fn gives_files_the_owner_asked_for_or_none() {
+        let folder = Folder::new();
+        let target = folder.0.join("app");
+        let own = fs::metadata(&folder.0).unwrap();
+        let mine = Owner { user: Some(own.uid()), group: None };
+        assert_eq!(write(&target, b"x", 0o600, mine, false).unwrap(), Replaced::Written);
+        assert_eq!(write(&target, b"x", 0o600, mine, false).unwrap(), Replaced::Unchanged);
+        if own.uid() == 0 {
+            let other = Owner { user: Some(12_345), group: Some(54_321) };
+            assert_eq!(write(&target, b"x", 0o600, other, false).unwrap(), Replaced::Written);
+            let after = fs::metadata(&target).unwrap();
+            assert_eq!((after.uid(), after.gid(), after.mode() & 0o7777), (12_345, 54_321, 0o600));
+        }
+        let missing = folder.0.join("a/b");
+        assert!(write(&missing, b"x", 0o600, mine, false).is_err());
+        assert_eq!(write(&missing, b"x", 0o600, mine, true).unwrap(), Replaced::Written);
+    }
+
+    #[test]
     fn reads_within_a_bound() {
         let folder = Folder::new();
         let path = folder.0.join("app");

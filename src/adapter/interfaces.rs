@@ -45,7 +45,6 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| Some(IpAddr::from(Ipv6Addr::from(address.as_sockaddr_in6()?.ip()))))
 }
 
-
 fn flags(flags: InterfaceFlags) -> Flags {
     let bits = [
         InterfaceFlags::IFF_UP,

@@ -13,7 +13,9 @@ use crate::base::report::OneLine;
 use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Client, Environment};
-use crate::domain::template::{Flags, Found, Interface, Outcome, Rendered, Snapshot, Template, TemplateError, Want};
+use crate::domain::template::{
+    Flags, Found, Interface, Outcome, Rendered, Snapshot, Template, TemplateError, Want,
+};
 use crate::domain::vault::{MountTable, Reading};
 use crate::run::fetching::{self, Fetcher};
 use crate::run::file_writes;
@@ -71,8 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<Made, Failure> {
     let rendered = render(options)?;
     if options.writes_files {
         let carried_out = file_writes::carry_out(&rendered.writes, None, false);
-        carried_out
-            .map_err(|error| Failure::Template(format!("{}: {error}", options.template)))?;
+        carried_out.map_err(|error| Failure::Template(format!("{}: {error}", options.template)))?;
         return Ok(Made { text: rendered.text, unwritten: Vec::new() });
     }
     let unwritten = rendered.writes.iter().map(file_writes::described).collect();
@@ -223,8 +224,7 @@ fn snapshot(data: &Json) -> Result<Snapshot, String> {
     Ok(snapshot)
 }
 
-const WANT_INTERFACES: &str =
-    "interfaces: want each to be {\"name\": NAME, \"flags\": [FLAG], \"addresses\": [\"10.0.0.1/24\"]}";
+const WANT_INTERFACES: &str = "interfaces: want each to be {\"name\": NAME, \"flags\": [FLAG], \"addresses\": [\"10.0.0.1/24\"]}";
 
 fn interface(value: &Json) -> Option<Interface> {
     let members = value.as_object()?;

@@ -135,6 +135,29 @@ fn the_list_of_annotations_is_the_table() {
     check_generated("annotations.md", &text);
 }
 
+/// What a reader of consul-template's documentation would not expect.
+const DIFFERENCES: &str = "
+## Where they differ from consul-template's
+
+- **Time zones.** There is no database of zones, also where the image has one: `Local` is UTC, offsets such as `+02:00`
+  count, and an abbreviation such as `CET` is kept for printing with the offset 0.
+- **Times and versions** have the methods of Go's `time.Time`, `time.Duration` and Masterminds' `*semver.Version`:
+  `(sprig_toDate \"2006-01-02\" \"2026-01-31\").AddDate 0 0 1`, `(sprig_semver \"1.2.3\").IncMinor`. Methods with more than
+  one result, `.Date`, `.Clock`, `.ISOWeek` and `.Zone`, cannot be called in Go's templates either.
+- **`writeToFile`** writes when the render is whole, never in a pass that still lacks a secret: folders are made, the
+  file is replaced in one step, and one that is as it should be is left alone. With `append` the content is added
+  once for each change of what the template writes. A symbolic link is refused as the file and as its folder. Users
+  and groups by name must stand in `/etc/passwd` and `/etc/group` of the agent's container, which are empty in our image:
+  use numbers. `render` says on standard error what it would write, and writes with `--write-files`.
+- **`file`** and `writeToFile` stay below `sandbox_path` of their template, links followed, when it is set. A file holds at
+  most 4 MiB; its bytes stay as they are, UTF-8 or not.
+- **`sockaddr`** takes one pipeline of names and constants; it has to end in a text, so with `attr`, `join` or one of the
+  `Get…IP` functions. The default interface is that of the first route to everywhere with an IPv4 gateway.
+- **`spew_dump`, `spew_printf`** print nothing, since standard output is the log; `spew_sdump` and `spew_sprintf` give the same
+  as text. Maps are sorted, and all pointers have the same address.
+- **`plugin`** is refused: the agent runs no programs for a template.
+";
+
 #[test]
 fn the_list_of_template_functions_is_the_table() {
     let mut text = "<!-- Written by tests/it/documents.rs: change the tables in src/domain/template. -->\n\n\
@@ -152,6 +175,7 @@ fn the_list_of_template_functions_is_the_table() {
             writeln!(text, "| `{name}` | {arguments} | {} |", cell(doc)).unwrap();
         }
     }
+    text.push_str(DIFFERENCES);
     let missing: Vec<String> =
         list_functions_not_yet().iter().map(|name| format!("`{name}`")).collect();
     write!(

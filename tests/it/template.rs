@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vault_injector::base::json::Json;
+use vault_injector::base::secret::SecretBytes;
 use vault_injector::base::time::Wall;
 use vault_injector::domain::template::{
     Budget, Found, Outcome, Snapshot, Template, TemplateError, Want,
@@ -390,4 +391,116 @@ fn the_mode_render_prints_the_text_or_one_line_with_the_place() {
     assert_eq!(error, format!("{bad}:2:4: function \"nope\" not defined\n"));
     assert_eq!(run(&["--data", &bad, &good]).0, Some(2));
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A folder of its own per test, removed at its end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("vault-injector-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+
+    /// Exit code, standard output, standard error of the mode `render`.
+    fn render(&self, template: &str, words: &[&str]) -> (Option<i32>, String, String) {
+        std::fs::write(self.0.join("data"), "{}").unwrap();
+        std::fs::write(self.0.join("template"), template).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vault-injector"));
+        let command = command.args(["render", "--data"]).arg(self.0.join("data")).args(words);
+        let done = command.arg(self.0.join("template")).env_clear().output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (done.status.code(), text(done.stdout), text(done.stderr))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn files_are_written_when_the_render_is_whole_and_only_when_asked_to() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new("write-to-file");
+    let (deep, log) = (folder.path("a/b/app"), folder.path("log"));
+    let template = format!(
+        "x{{{{ \"one\" | writeToFile {deep:?} \"\" \"\" \"0640\" }}}}\
+         {{{{ \"two\" | writeToFile {log:?} \"\" \"\" \"600\" \"append,newline\" }}}}\
+         {{{{ \"three\" | writeToFile {log:?} \"\" \"\" \"0644\" \"append\" }}}}"
+    );
+    let (code, out, told) = folder.render(&template, &[]);
+    assert_eq!((code, out.as_str(), told.lines().count()), (Some(0), "x", 3), "{told}");
+    assert!(told.starts_with(&format!("would write 3 bytes to {deep:?}, mode 0640\n")), "{told}");
+    assert!(!told.contains("one") && !folder.0.join("log").exists());
+
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let mode = |path: &str| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    std::fs::write(&log, "zero ").unwrap();
+    assert_eq!(folder.render(&template, &["--write-files"]), (Some(0), "x".into(), String::new()));
+    assert_eq!((read(&deep), mode(&deep)), ("one".to_owned(), 0o640));
+    assert_eq!((read(&log), mode(&log)), ("zero two\nthree".to_owned(), 0o644));
+
+    // One that fails takes all the others with it, and so does an error of the template.
+    std::fs::remove_file(&deep).unwrap();
+    for wrong in [
+        format!("{{{{ \"x\" | writeToFile {log:?} \"nobody here\" \"\" \"0644\" }}}}"),
+        format!("{{{{ \"x\" | writeToFile {log:?} \"\" \"\" \"0x1\" }}}}"),
+        "{{ index nil 1 }}".to_owned(),
+    ] {
+        let (code, out, error) = folder.render(&format!("{template}{wrong}"), &["--write-files"]);
+        assert_eq!((code, out.as_str(), error.lines().count()), (Some(1), "", 1), "{error}");
+        assert!(!folder.0.join("a/b/app").exists() && read(&log) == "zero two\nthree", "{wrong}");
+    }
+    let link = folder.path("link");
+    std::os::unix::fs::symlink(&log, &link).unwrap();
+    let template = format!("{{{{ \"x\" | writeToFile {link:?} \"\" \"\" \"0644\" }}}}");
+    let (_, _, error) = folder.render(&template, &["--write-files"]);
+    assert!(error.contains("symbolic link"), "{error}");
+}
+
+#[test]
+fn responses_may_lack_data_and_have_times() {
+    let response = br#"{"request_id":"r","data":null,"wrap_info":{"token":"tok","ttl":60,
+        "creation_time":"2026-01-02T03:04:05.6Z","wrapped_accessor":"acc"}}"#;
+    let reading = Reading::decode(&Json::parse(response).unwrap()).unwrap();
+    let mut snapshot = Snapshot { complete: true, ..Snapshot::default() };
+    let want = Want::Read { path: "w".to_owned() };
+    snapshot.found.insert(want, Found::Reading(Arc::new(reading)));
+    for (text, wanted) in [
+        ("{{ .WrapInfo }}", "{tok 60 2026-01-02 03:04:05.6 +0000 UTC acc}"),
+        ("{{ .WrapInfo.CreationTime.Year }} {{ .WrapInfo.CreationTime.Unix }}", "2026 1767323045"),
+        (
+            "{{ .WrapInfo | toJSON }}",
+            r#"{"Token":"tok","TTL":60,"CreationTime":"2026-01-02T03:04:05.6Z","WrappedAccessor":"acc"}"#,
+        ),
+        ("{{ .Data | toJSON }}{{ len .Data }}{{ .Data }}{{ .Data.x }}", "null0map[]<no value>"),
+        ("{{ sprig_dict | toJSON }}", "{}"),
+    ] {
+        let text = format!("{{{{ with secret \"w\" }}}}{text}{{{{ end }}}}");
+        assert_eq!(render(&text, false, &snapshot).as_deref(), Ok(wanted), "{text}");
+    }
+}
+
+#[test]
+fn a_file_keeps_its_bytes_and_belongs_to_its_sandbox() {
+    let template =
+        Template::parse("t", "{{ file \"/a\" }}{{ file \"\" }}", "", "", BUDGET).unwrap();
+    let template = template.in_sandbox(Some("/box"));
+    let Outcome::Lack { lacking, .. } = template.render(&Snapshot::default(), false, BUDGET) else {
+        panic!("nothing is lacking");
+    };
+    let want = Want::File { path: "/a".to_owned(), sandbox: Some("/box".to_owned()) };
+    assert_eq!(lacking, BTreeSet::from([want.clone()]));
+    let mut snapshot = Snapshot::default();
+    snapshot.found.insert(want, Found::File(SecretBytes::new(vec![0xff, 0, 0x80])));
+    let Outcome::Done(done) = template.render(&snapshot, false, BUDGET) else { panic!("fails") };
+    assert_eq!(done.text.expose(), [0xff, 0, 0x80]);
 }

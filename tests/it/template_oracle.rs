@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use vault_injector::base::json::Json;
 use vault_injector::base::time::Wall;
-use vault_injector::domain::template::{Budget, Found, Outcome, Snapshot, Template, Want};
+use vault_injector::domain::template::{
+    Budget, Flags, Found, Interface, Outcome, Snapshot, Template, Want,
+};
 use vault_injector::domain::vault::Reading;
 
 const BUDGET: Budget = Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
@@ -28,8 +30,23 @@ fn snapshot(data: &Json) -> Snapshot {
     for (name, value) in data["env"].as_object().unwrap() {
         snapshot.env.insert(name.clone(), value.as_str().unwrap().to_owned());
     }
+    snapshot.interfaces = data["interfaces"].as_array().unwrap().iter().map(interface).collect();
     snapshot.now = data["now"].as_i64().map(|seconds| Wall(seconds * 1000));
     snapshot
+}
+
+fn interface(value: &Json) -> Interface {
+    let texts = |key: &str| value.get(key).and_then(Json::as_array).unwrap().iter();
+    let addresses = texts("addresses").map(|text| {
+        let (ip, prefix) = text.as_str().unwrap().split_once('/').unwrap();
+        (ip.parse().unwrap(), prefix.parse().unwrap())
+    });
+    Interface {
+        name: value.get("name").and_then(Json::as_str).unwrap().to_owned(),
+        flags: Flags::of_names(texts("flags").map(|flag| flag.as_str().unwrap())),
+        addresses: addresses.collect(),
+        has_default_route: value.get("default").is_some(),
+    }
 }
 
 /// The output, or the error.
@@ -63,7 +80,7 @@ fn renders_as_go_and_consul_template_do() {
             wrong.push(format!("{template}\n  want {wanted:?}\n  got  {got:?}"));
         }
     }
-    assert!(count > 300, "{count} rows");
+    assert!(count > 1300, "{count} rows");
     assert!(wrong.is_empty(), "{} of {count} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -25,10 +25,10 @@ mod value;
 
 pub use budget::Budget;
 pub use error::TemplateError;
-pub use network::{Flags, Interface};
 pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
+pub use network::{Flags, Interface};
 
 /// Something of the outside that a template asks for. The key of a [`Snapshot`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -210,7 +210,12 @@ struct MapCell<'a> {
 
 impl<'a> Map<'a> {
     pub(crate) fn new(of: MapOf, entries: Entries<'a>) -> Self {
-        Self(Rc::new(MapCell { of, source: Cell::new(None), entries: RefCell::new(entries), is_nil: Cell::new(false) }))
+        Self(Rc::new(MapCell {
+            of,
+            source: Cell::new(None),
+            entries: RefCell::new(entries),
+            is_nil: Cell::new(false),
+        }))
     }
 
     /// Go's nil map.

@@ -17,8 +17,8 @@ use super::state_file::StateFile;
 use super::workers::Workers;
 use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
-use crate::adapter::interfaces;
 use crate::adapter::files;
+use crate::adapter::interfaces;
 use crate::adapter::signals::Signal;
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
@@ -276,7 +276,9 @@ impl Driver {
             return self.had(want, ticket, Facts::STEADY, false);
         }
         let content = print.and_then(|print| {
-            let Want::File { path, sandbox } = &want else { return Err(format!("{want}: no file")) };
+            let Want::File { path, sandbox } = &want else {
+                return Err(format!("{want}: no file"));
+            };
             Ok((print, fetching::read_file(path, sandbox.as_deref())?))
         });
         match content {

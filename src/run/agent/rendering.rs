@@ -264,7 +264,8 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
             (dynamic, body)
         }
         TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
-            let body = parse(&config.destination, contents, (left_delimiter, right_delimiter), sandbox);
+            let body =
+                parse(&config.destination, contents, (left_delimiter, right_delimiter), sandbox);
             (dynamic, body)
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {

@@ -14,13 +14,13 @@ mod regex;
 mod secret;
 mod semver;
 mod sockaddr;
+mod spew;
 mod sprig_list;
 mod sprig_map;
 mod sprig_number;
 mod sprig_path;
 mod sprig_text;
 mod sprig_value;
-mod spew;
 mod text;
 mod toml;
 mod uppercase;
@@ -198,9 +198,7 @@ const TABLES: &[&[Function]] = &[
 ];
 
 /// Functions of consul-template that are not here yet.
-const NOT_YET: &[&str] = &[
-    "pkiCert",
-];
+const NOT_YET: &[&str] = &["pkiCert"];
 
 /// The rest of sprig, without its prefix.
 const SPRIG_NOT_YET: &[&str] = &[

@@ -217,7 +217,8 @@ fn source<'a>(
     };
     let all = all_places(eval)?;
     let is_private = name.starts_with("GetPrivate");
-    let ips = |places: &[Place<'_>]| joined(places, "address", " ").map(|ips| Some(Item::Text(ips)));
+    let ips =
+        |places: &[Place<'_>]| joined(places, "address", " ").map(|ips| Some(Item::Text(ips)));
     let first = |places: &[Place<'_>]| ips(places.get(..1).unwrap_or_default());
     match name {
         "GetInterfaceIP" | "GetInterfaceIPs" => {
@@ -467,8 +468,7 @@ fn order(a: &Place<'_>, b: &Place<'_>, key: &str) -> std::cmp::Ordering {
     use std::cmp::Ordering::{Equal, Less};
     let (here, there) = (&a.address, &b.address);
     let is_same_type = here.is_v6 == there.is_v6;
-    let is_private =
-        |address: &Address| address.is_of(networks_of(6890).unwrap_or_default());
+    let is_private = |address: &Address| address.is_of(networks_of(6890).unwrap_or_default());
     match key {
         "default" => b.interface.has_default_route.cmp(&a.interface.has_default_route),
         "name" => a.interface.name.cmp(&b.interface.name),
