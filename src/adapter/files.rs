@@ -403,8 +403,8 @@ mod tests {
         let sandbox = folder.0.join("box");
         fs::create_dir(&sandbox).unwrap();
         fs::create_dir(folder.0.join("box2")).unwrap();
-        fs::write(folder.0.join("secret"), "x").unwrap();
-        fs::write(sandbox.join("own"), "x").unwrap();
+        File::create(folder.0.join("secret")).unwrap();
+        File::create(sandbox.join("own")).unwrap();
         symlink(folder.0.join("secret"), sandbox.join("link")).unwrap();
         symlink("own", sandbox.join("inner")).unwrap();
         symlink(folder.0.join("none"), sandbox.join("dangling")).unwrap();

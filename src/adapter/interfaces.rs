@@ -1,16 +1,19 @@
 //! The network interfaces of the machine.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+use std::path::Path;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 
+use super::files;
 use crate::domain::template::{Flags, Interface};
 
 /// All interfaces in the order of the machine; none where it does not tell.
 pub(crate) fn all() -> Vec<Interface> {
-    let default = default_interface(&std::fs::read_to_string(ROUTES).unwrap_or_default());
+    let routes = files::read_if_there(Path::new(ROUTES), ROUTES_BYTES_MAX).unwrap_or_default();
+    let default = default_interface(&String::from_utf8_lossy(&routes));
     let mut interfaces: Vec<Interface> = Vec::new();
     // Every interface comes once by itself, and once more for each address.
     for entry in getifaddrs().into_iter().flatten() {
@@ -41,8 +44,8 @@ fn address(entry: &InterfaceAddress) -> Option<(IpAddr, u8)> {
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(Ipv4Addr::from(address.ip())));
-    v4.or_else(|| Some(IpAddr::from(Ipv6Addr::from(address.as_sockaddr_in6()?.ip()))))
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+    v4.or_else(|| Some(IpAddr::from(address.as_sockaddr_in6()?.ip())))
 }
 
 fn flags(flags: InterfaceFlags) -> Flags {
@@ -61,6 +64,9 @@ fn flags(flags: InterfaceFlags) -> Flags {
 /// The routes of IPv4: name of the interface, destination, gateway, flags, … in hexadecimal columns.
 const ROUTES: &str = "/proc/net/route";
 
+/// The default route stands near the start; nodes with many pods have long tables.
+const ROUTES_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The interface of the first route to everywhere that has a gateway.
 fn default_interface(routes: &str) -> Option<String> {
     /// The route has a gateway (`RTF_GATEWAY`).
@@ -78,6 +84,7 @@ fn default_interface(routes: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn sees_the_loopback_interface() {

