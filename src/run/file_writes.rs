@@ -33,11 +33,12 @@ pub(crate) fn carry_out(
     for write in writes {
         let path = Path::new(&write.path);
         let failed = |error: std::io::Error| format!("writeToFile: {}", OneLine(&error));
+        let no_owner = |error| format!("writeToFile: {}: {}", path.display(), OneLine(&error));
         files::check_sandbox(path, sandbox).map_err(failed)?;
         files::check_no_link(path).map_err(failed)?;
         let owner = Owner {
-            user: owners::user(&write.user).map_err(failed)?,
-            group: owners::group(&write.group).map_err(failed)?,
+            user: owners::user(&write.user).map_err(no_owner)?,
+            group: owners::group(&write.group).map_err(no_owner)?,
         };
         let before = match targets.remove(path) {
             Some(target) if write.appends => Some(target),

@@ -161,6 +161,14 @@ fn no_error_shows_a_secret() {
         "printf \"(%s\" | sprig_mustRegexMatch \"a\"",
         "sprig_mustRegexMatch \"(\"",
         "sprig_list nil | toTOML",
+        "sockaddr",
+        "printf \"GetAllInterfaces | %s\" | sockaddr",
+        "sprig_mustToDate \"2006\"",
+        "printf \"%s2006\" | sprig_mustToDate \"x\"",
+        "sprig_semver",
+        "sprig_semverCompare \"1\"",
+        "printf \">%s\" | sprig_semverCompare \"1\"",
+        "printf \"%s\" | writeToFile \"/x\" \"\" \"\"",
     ];
     for function in hostile {
         let text = format!(
@@ -286,7 +294,10 @@ const TOKENS: &[&str] = &[
     "secret \"kv2\" ", "toJSON ", "parseJSON ", "split ", "join ", "loop ", "scratch.Set \"k\" ",
     "scratch.MapSet \"m\" \"k\" ", "sprig_list ", "sprig_dict ", "sprig_set ", "sprig_trunc ",
     "sprig_substr ", "sprig_wrap ", "sprig_slice ", "sprig_round ", "sprig_divf ", "timestamp ",
-    "executeTemplate \"a\" ", "html ", "js ", "add ", "divide ", "sprig_abbrevboth ",
+    "executeTemplate \"a\" ", "sprig_toDate \"2006-01-02 15:04 MST\" \"2020-02-29 01:02 GMT+3\" ", ".Unix ",
+    "(sprig_toDate \"06\" \"99\") ", ".AddDate 9223372036854775807 ", ".Add ", ".Round ", ".Format ", ".Month ", "sprig_durationRound ",
+    "sprig_semver \"v1.2.3-a+b\" ", ".Compare ", "sprig_semverCompare \"^1.x || >2 - 3\" ", "spew_sdump ",
+    "spew_sprintf \"%#+v %v\" ", "sockaddr \"GetAllInterfaces | sort `-size` | math `network` `-3` | join `hex` `,`\" ", "html ", "js ", "add ", "divide ", "sprig_abbrevboth ",
     "sprig_splitn ", "sprig_chunk ", "toYAML ", "toTOML ",
     "parseYAML ", "parseYAML \"{a: [1, {b: ~}], 2: x}\" ", "regexReplaceAll \"(a)|b*\" \"$1\" ", "/* c */", "\0",
 ];

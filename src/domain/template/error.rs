@@ -64,6 +64,12 @@ impl Fault {
         self
     }
 
+    /// A fault of a text inside the template's, which has places of its own.
+    pub(crate) fn unplaced(mut self) -> Self {
+        self.0.at = None;
+        self
+    }
+
     pub(crate) fn within(mut self, function: &str) -> Self {
         if self.0.at.is_none() {
             self.0.message = format!("error calling {function}: {}", self.0.message);

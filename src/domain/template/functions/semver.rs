@@ -112,6 +112,8 @@ fn read(eval: &Eval<'_>, values: &[Value<'_>], i: usize) -> Result<Version> {
 
 fn compare<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let text = values.text_at(0);
+    // Ranges are looked for at every letter.
+    eval.meter.read(text.len().saturating_mul(text.len()))?;
     let constraint = Constraint::parse(str::from_utf8(text).unwrap_or("\u{fffd}"));
     let constraint = constraint
         .map_err(|reason| Fault::new(format!("the constraint{}: {reason}", eval.literal(text))))?;

@@ -41,12 +41,22 @@ fn sockaddr<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
     let words: Vec<_> =
         (0..values.len()).map(|i| String::from_utf8_lossy(values.text_at(i))).collect();
     let text = format!("{{{{ {} }}}}", words.join(" "));
+    // Only what the template itself spells out may stand in an error.
+    let is_literal = eval.has_literal_arguments;
+    let made = evaluated(eval, &text).map_err(|fault| {
+        let blurred = "the computed pipeline is none that sockaddr takes";
+        if is_literal { fault.unplaced() } else { Fault::new(blurred) }
+    });
+    eval.made(made?.into_bytes())
+}
+
+fn evaluated(eval: &mut Eval<'_>, text: &str) -> Result<String> {
     let mut item = None;
-    for (name, words) in commands(&text)? {
+    for (name, words) in commands(text)? {
         item = Some(run(eval, &name, &words, item)?);
     }
     match item {
-        Some(Item::Text(text)) => eval.made(text.into_bytes()),
+        Some(Item::Text(text)) => Ok(text),
         _ => Err(Fault::new(
             "the pipeline ends in a list of addresses, want attr \"address\" or join at its end",
         )),

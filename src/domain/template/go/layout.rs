@@ -240,7 +240,8 @@ pub(crate) fn parse(layout: &str, text: &[u8]) -> Result<Moment, String> {
     let mut left = text;
     loop {
         let (before, piece, after) = next(layout_left);
-        left = skip(left, before).ok_or_else(|| misfit(before))?;
+        left = skip(left, before)
+            .ok_or("the text does not fit what is between pieces of the layout")?;
         let Some((name, piece)) = piece else {
             return if left.is_empty() {
                 reader.finish()
@@ -543,6 +544,7 @@ fn zone_length(text: &[u8]) -> Option<usize> {
 fn signed_hours(text: &[u8]) -> usize {
     let Some((b'+' | b'-', rest)) = text.split_first() else { return 0 };
     let count = rest.iter().take_while(|c| c.is_ascii_digit()).count();
-    let hours = digits(rest, count).filter(|(hours, _)| *hours <= 23);
+    // Names stay short, so that printing them over and over does.
+    let hours = digits(rest, count).filter(|(hours, _)| *hours <= 23 && count <= 8);
     if hours.is_some() { count + 1 } else { 0 }
 }
