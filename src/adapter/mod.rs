@@ -8,6 +8,7 @@ pub(crate) mod http_client;
 pub(crate) mod manifest;
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod procfs;
 pub(crate) mod resolver;
 pub(crate) mod server;
 pub(crate) mod signals;

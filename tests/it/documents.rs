@@ -224,7 +224,8 @@ fn operations_explains_every_warning_and_error_of_the_log() {
     let document = file("docs/operations.md");
     let spans: Vec<&str> = document.split('`').skip(1).step_by(2).collect();
     let source = sources(&["cli", "run"]);
-    let calls = [".warn(", ".error("].into_iter().flat_map(|call| source.split(call).skip(1));
+    let calls =
+        [".warn(", ".warn_of(", ".error("].into_iter().flat_map(|call| source.split(call).skip(1));
     let messages: Vec<&str> = calls
         .filter_map(|rest| rest.trim_start().strip_prefix('"'))
         .filter_map(|rest| rest.split('"').next())

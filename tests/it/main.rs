@@ -13,11 +13,15 @@
 mod agent;
 mod documents;
 mod fake_vault;
+mod http;
 mod inject;
 mod inject_offline;
 mod layers;
+mod load;
+mod metrics;
 mod program;
 mod render_live;
+mod rollout;
 mod support;
 mod template;
 mod template_oracle;
