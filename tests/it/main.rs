@@ -20,6 +20,7 @@ mod layers;
 mod load;
 mod metrics;
 mod program;
+mod quirks;
 mod render_live;
 mod rollout;
 mod support;

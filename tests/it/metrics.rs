@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::webhook::{JSON, Webhook, review};
 
+/// Name with suffix, labels, value.
+type Sample = (String, Vec<(String, String)>, f64);
+
 #[derive(Debug)]
 struct Family {
     kind: String,
-    /// Name with suffix, labels, value.
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
 }
 
 fn is_name(text: &str) -> bool {
@@ -18,7 +20,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// `name{label="text",…} value`
-fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64), String> {
+fn sample(line: &str) -> Result<Sample, String> {
     let wrong = |what: &str| format!("{what}: {line}");
     let end = line.find(['{', ' ']).ok_or_else(|| wrong("no value"))?;
     let (name, mut rest) = line.split_at(end);
@@ -44,7 +46,7 @@ fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64), String> {
                 }
             };
             labels.push((label.to_owned(), text));
-            rest = &after[close + 1..];
+            rest = after.get(close + 1..).unwrap_or_default();
             if let Some(after) = rest.strip_prefix('}') {
                 rest = after;
                 break;
@@ -57,7 +59,7 @@ fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64), String> {
         "+Inf" => f64::INFINITY,
         // Rust reads words and signs that the format does not have.
         _ if value.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
-            value.parse().map_err(|_| wrong("value"))?
+            value.parse().map_err(|error| format!("{error}: {line}"))?
         }
         _ => return Err(wrong("value")),
     };
@@ -149,7 +151,7 @@ fn the_parser_forgives_nothing() {
         format!("{head}a_total 1\na_total 1\n"),
         format!("{head}b_total 1\n"),
         format!("{head}a_total 1\n\n"),
-        format!("{head}"),
+        head.to_owned(),
         format!("{head}a_total 1\n{head}a_total 1\n"),
         "# HELP a A.\n# TYPE a counter\na 1\n".to_owned(),
         "# HELP a_total A.\na_total 1\n".to_owned(),

@@ -138,13 +138,12 @@ impl Keeper {
     /// Go's client, too, notices a connection that was closed before it uses it again, and never sends a
     /// POST twice.
     fn review(&mut self, body: &[u8]) -> io::Result<()> {
-        let kept = self.connection.take().filter_map_open();
-        let mut client = match kept {
-            Some(client) => client,
-            None => {
-                self.connects += 1;
-                Client::connect(self.to, Arc::clone(&self.config), "localhost")?
-            }
+        let kept = self.connection.take().map(|mut client| (client.is_closed(), client));
+        let mut client = if let Some((false, client)) = kept {
+            client
+        } else {
+            self.connects += 1;
+            Client::connect(self.to, Arc::clone(&self.config), "localhost")?
         };
         let reply = client.ask("POST /mutate?timeout=10s", JSON, body)?;
         if reply.status != 200 || !reply.text().contains(r#""allowed":true"#) {
@@ -154,16 +153,6 @@ impl Keeper {
             self.connection = Some(client);
         }
         Ok(())
-    }
-}
-
-trait FilterOpen {
-    fn filter_map_open(self) -> Option<Client>;
-}
-
-impl FilterOpen for Option<Client> {
-    fn filter_map_open(self) -> Option<Client> {
-        self.and_then(|mut client| (!client.is_closed()).then_some(client))
     }
 }
 
@@ -224,9 +213,6 @@ fn send_reviews(to: SocketAddr, config: &Arc<ClientConfig>, during: impl FnOnce(
 fn a_rolling_restart_loses_no_review() {
     let ca = Arc::new(Ca::new());
     let config = ca.client();
-    let quiet = &[("AGENT_INJECT_LOG_LEVEL", "warn")][..];
-    // Listening is said at level info.
-    let _ = quiet;
     let balancer = Balancer::start(Arc::clone(&config));
     let start = || {
         let webhook = Webhook::start_under(&ca, &[]);
@@ -236,22 +222,23 @@ fn a_rolling_restart_loses_no_review() {
     };
     let mut old = vec![start(), start()];
     let begins = Instant::now();
+    // Alive to the end.
     let mut new = Vec::new();
     let mut outcome = send_reviews(balancer.address, &config, || {
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_secs(1));
         for webhook in &mut old {
             // `maxUnavailable: 0`: the new one first.
             new.push(start());
             webhook.signal("TERM");
             assert_eq!(webhook.exit_code(), Some(0));
         }
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_secs(1));
     });
     let took = begins.elapsed().as_secs_f64();
     outcome.times.sort_unstable();
     let count = outcome.times.len();
     let p99 = outcome.times[count * 99 / 100];
-    println!(
+    eprintln!(
         "{count} reviews in {took:.1} s over {} connections, p99 {p99:?}, {} lost",
         outcome.connects,
         outcome.failures.len()
@@ -261,8 +248,6 @@ fn a_rolling_restart_loses_no_review() {
     let rate = f64::from(u32::try_from(count).unwrap()) / took;
     assert!(rate > f64::from(RATE) * 0.5, "only {rate:.0} reviews per second were sent");
     assert!(p99 < Duration::from_secs(1), "p99 {p99:?}");
-    // Both old ones are gone, so all of this went through the new ones.
-    assert_eq!(new.len(), 2);
 }
 
 #[test]
