@@ -30,16 +30,18 @@ pub(crate) const METRIC_NAMESPACES_MAX: usize = 2000;
 /// connection brings one, the last is answered in a tenth of a second. They are decided one at a time, in
 /// the order in which their bodies are whole. What could run out is memory, so that is what is shared:
 /// usual reviews and their answers fit the free bytes and never wait, 512 of them are 16 MiB. Larger ones
-/// share 24 MiB, one of the largest with what is made of it, first come, first served. Who waits longer than 2 s is told to come
-/// again in a second: API servers do that by themselves within the webhook's timeout, 10 s by default.
+/// share 24 MiB, one of the largest with what is made of it, first come, first served. Who waits longer
+/// than 2 s is told to come again in a second: API servers do that by themselves within the webhook's
+/// timeout, 10 s by default.
 ///
 /// Our patience is for clients while others wait for their connection or their memory. API servers send a
 /// handshake, a header and a body at once, in milliseconds. Half a second leaves a kubelet's probe, which
 /// waits for one second, a connection in time.
 ///
-/// An open connection takes about 50 KB, so that all of them stay below 32 MiB; API servers keep a few each. An idle one lives longer than the 90 s after which API servers close
-/// theirs, so that we never close one that is just being used. The header limit is what hyper calls its
-/// buffer; headers of API servers have less than 1 KiB, and larger pieces make reading bodies no faster.
+/// An open connection takes about 50 KB, so that all of them stay below 32 MiB; API servers keep a few
+/// each. An idle one lives longer than the 90 s after which API servers close theirs, so that we never
+/// close one that is just being used. The header limit is what hyper calls its buffer; headers of API
+/// servers have less than 1 KiB, and larger pieces make reading bodies no faster.
 pub(crate) const SERVER: Bounds = Bounds {
     free_bytes: 32 * 1024,
     shared_bytes: 3 * REVIEW_BYTES_MAX,
