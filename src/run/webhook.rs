@@ -27,6 +27,7 @@ use crate::adapter::server::{Call, Event, Reply, discard_body, read_body, serve}
 use crate::adapter::tls::{Files, Offer, SelfSigned, Served, Source, TlsError};
 use crate::base::report::OneLine;
 use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
+use crate::domain::serving::objects::Cluster;
 use crate::run::limits;
 use crate::telemetry::health::{Health, Unready};
 use crate::telemetry::log::Log;
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) certificate: Certificate,
     /// TLS 1.2 cipher suites by name, empty for all.
     pub(crate) cipher_suites: Vec<String>,
+    /// The API server, if there is one to speak to.
+    pub(crate) cluster: Option<Cluster>,
     /// Defaults of the decision.
     pub(crate) inject: InjectConfig,
     /// `:8080`, `host:8080`
