@@ -22,6 +22,8 @@ mod toml;
 mod uppercase;
 mod yaml;
 
+pub(crate) use regex::Expressions;
+
 use super::error::Result;
 use super::go::builtins;
 use super::go::eval::Eval;
