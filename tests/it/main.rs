@@ -18,6 +18,7 @@ mod inject_offline;
 mod layers;
 mod program;
 mod render_live;
+mod render_tool;
 mod support;
 mod template;
 mod template_oracle;
