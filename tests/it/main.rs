@@ -24,6 +24,7 @@ mod program;
 mod quirks;
 mod render_live;
 mod rollout;
+mod render_tool;
 mod support;
 mod template;
 mod template_oracle;

@@ -5,6 +5,7 @@
 
 mod collection;
 mod encoding;
+mod examples;
 mod json;
 mod md5;
 mod moment;
@@ -21,6 +22,8 @@ mod text;
 mod toml;
 mod uppercase;
 mod yaml;
+
+pub(crate) use regex::Expressions;
 
 use super::error::Result;
 use super::go::builtins;
@@ -122,13 +125,32 @@ impl Function {
         self.params.get(i.min(last)).copied().unwrap_or(Param::Any)
     }
 
-    fn shown(&self) -> [String; 3] {
-        let mut params: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
+    fn shown(&self) -> FunctionDoc {
+        let mut parameters: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
         if self.is_variadic {
-            params.push("…");
+            parameters.push("…");
         }
-        [self.name.to_owned(), params.join(" "), self.doc.to_owned()]
+        let examples = examples::EXAMPLES.iter().filter(|(name, ..)| *name == self.name);
+        FunctionDoc {
+            name: self.name,
+            parameters: parameters.join(" "),
+            doc: self.doc,
+            examples: examples.map(|(_, template, output)| (*template, *output)).collect(),
+        }
     }
+}
+
+/// What a person wants to know of a function.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FunctionDoc {
+    /// As templates call it.
+    pub name: &'static str,
+    /// The kinds of its arguments.
+    pub parameters: String,
+    /// One line.
+    pub doc: &'static str,
+    /// Templates and what they give.
+    pub examples: Vec<(&'static str, &'static str)>,
 }
 
 /// A row with a fixed number of parameters.
@@ -234,9 +256,14 @@ pub(crate) fn find(name: &str) -> Support {
     }
 }
 
-/// Every function with its parameters and its line of documentation, sorted by name.
-pub fn list() -> Vec<[String; 3]> {
-    let mut all: Vec<[String; 3]> = TABLES.iter().copied().flatten().map(Function::shown).collect();
+/// The names of all functions that are here.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().copied().flatten().map(|row| row.name)
+}
+
+/// Every function with its parameters, its line of documentation and examples, sorted by name.
+pub fn list() -> Vec<FunctionDoc> {
+    let mut all: Vec<FunctionDoc> = TABLES.iter().copied().flatten().map(Function::shown).collect();
     all.sort();
     all
 }

@@ -36,6 +36,7 @@ impl<'a> Eval<'a> {
         for (i, argument) in arguments.iter().enumerate() {
             values.push(self.argument(dot, function.param(i), argument)?);
         }
+        self.has_literal_first = arguments.first().is_some_and(is_literal);
         self.has_literal_arguments = last.is_none() && arguments.iter().all(is_literal);
         if let Some(last) = last {
             let checked = fit(last, function.param(arguments.len()));
