@@ -19,6 +19,9 @@ pub(crate) mod excerpt;
 mod functions;
 mod go;
 pub(crate) mod near;
+mod moment;
+mod named;
+mod semver;
 mod value;
 
 pub use budget::Budget;

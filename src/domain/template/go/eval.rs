@@ -280,6 +280,11 @@ impl<'a> Eval<'a> {
             Value::Int64(end) => self.count(pipe, body, (0..end).map(Value::Int64))?,
             Value::Byte(end) => self.count(pipe, body, (0..end).map(Value::Byte))?,
             Value::Uint64(end) => self.count(pipe, body, (0..end).map(Value::Uint64))?,
+            Value::Named(named) if named.number().is_some() => {
+                let end = named.number().unwrap_or(0);
+                let items = (0..end).map(|n| Value::Named(named.with_number(n)));
+                self.count(pipe, body, items)?
+            }
             Value::Absent | Value::Nil => false,
             other => {
                 let message = format!("range can't iterate over a {}", other.type_name());
