@@ -7,3 +7,4 @@ pub mod inject;
 pub mod schedule;
 pub mod template;
 pub mod vault;
+pub mod x509;

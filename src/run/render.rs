@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::adapter::clock::Clock;
 use crate::adapter::vault::VaultClient;
-use crate::adapter::{files, manifest};
+use crate::adapter::{entropy, files, manifest};
 use crate::base::json::Json;
 use crate::base::report::OneLine;
 use crate::base::secret::{Secret, SecretBytes};
@@ -68,11 +68,12 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
         Source::Live { client, env, token_file } => {
             let clock = Clock::start();
             let (env, now) = (env.clone(), Some(clock.wall()));
-            let mut snapshot = Snapshot { env, now, ..Snapshot::default() };
+            let seed = entropy::seed().ok();
+            let mut snapshot = Snapshot { env, now, seed, ..Snapshot::default() };
             let token = client.token.clone().or_else(|| read_token(token_file.as_deref()?));
             let connection = VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
             let connection = connection.map_err(|e| Failure::Usage(OneLine(&e).to_string()))?;
-            let fetcher = Fetcher { client: connection, namespace: client.namespace.clone() };
+            let fetcher = Fetcher { client: connection, namespace: client.namespace.clone(), clock };
             let mut mounts = MountTable::default();
             options.settle(&template, &mut snapshot, |want| {
                 if let Want::File { path } = want {
@@ -122,6 +123,7 @@ fn fetch(
     want: &Want,
 ) -> Result<Found, fetching::Failure> {
     let mount = match mounts.of(want.path()) {
+        _ if matches!(want, Want::Certificate { .. }) => fetching::ANY_MOUNT,
         Some(mount) => mount.clone(),
         None => {
             let mount = fetcher.look_up_mount(token, want)?;
@@ -149,7 +151,8 @@ fn read_snapshot(file: &str) -> Result<Snapshot, String> {
 /// What is not in it does not exist.
 fn snapshot(data: &Json) -> Result<Snapshot, String> {
     let members = data.as_object().ok_or("want a JSON object")?;
-    let mut snapshot = Snapshot { complete: true, ..Snapshot::default() };
+    let seed = entropy::seed().ok();
+    let mut snapshot = Snapshot { complete: true, seed, ..Snapshot::default() };
     for (key, value) in members {
         match key.as_str() {
             "secrets" => {

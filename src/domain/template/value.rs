@@ -95,6 +95,7 @@ pub(crate) enum Value<'a> {
     Secret(Rc<SecretView<'a>>),
     Auth(&'a Auth),
     Wrap(&'a WrapInfo),
+    Record(Rc<Record<'a>>),
     /// The store of one render.
     Scratch,
 }
@@ -109,6 +110,30 @@ pub(crate) struct Countdown {
 pub(crate) struct SecretView<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) data: Map<'a>,
+}
+
+/// A struct of Go by value: a certificate with its key.
+pub(crate) struct Record<'a> {
+    pub(crate) type_name: &'static str,
+    /// In Go's order. Texts and lists of texts only, so that values cannot nest through here.
+    fields: Vec<(&'static str, Value<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn value(
+        type_name: &'static str,
+        fields: Vec<(&'static str, Value<'a>)>,
+    ) -> Value<'a> {
+        Value::Record(Rc::new(Self { type_name, fields }))
+    }
+
+    /// A field that is a text.
+    pub(crate) fn text(&self, name: &str) -> &[u8] {
+        match self.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, Value::Text(text))) => text,
+            _ => b"",
+        }
+    }
 }
 
 /// The element type of a list.
@@ -329,9 +354,12 @@ impl<'a> Value<'a> {
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => map.len() != 0,
             Self::AnyMap(map) => !map.is_empty(),
-            Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
-                true
-            }
+            Self::Channel(_)
+            | Self::Secret(_)
+            | Self::Auth(_)
+            | Self::Wrap(_)
+            | Self::Record(_)
+            | Self::Scratch => true,
         }
     }
 
@@ -373,6 +401,7 @@ impl<'a> Value<'a> {
             Self::Secret(_) => "*dependency.Secret",
             Self::Auth(_) => "*dependency.SecretAuth",
             Self::Wrap(_) => "*dependency.SecretWrapInfo",
+            Self::Record(record) => record.type_name,
             Self::Scratch => "*template.Scratch",
         }
     }
@@ -385,6 +414,7 @@ impl<'a> Value<'a> {
             Self::List(_) => "slice",
             Self::Map(_) | Self::AnyMap(_) => "map",
             Self::Channel(_) => "chan",
+            Self::Record(_) => "struct",
             Self::NilPointer(_)
             | Self::Secret(_)
             | Self::Auth(_)
@@ -407,6 +437,7 @@ impl<'a> Value<'a> {
             Self::Secret(view) => Some(secret_fields(view)),
             Self::Auth(auth) => Some(auth_fields(auth)),
             Self::Wrap(wrap) => Some(wrap_fields(wrap)),
+            Self::Record(record) => Some(record.fields.clone()),
             _ => None,
         }
     }

@@ -3,6 +3,8 @@
 //! A row says everything about a function: its parameters as Go types, so that the evaluator can check
 //! arguments as Go does, one line of documentation, and the code.
 
+mod certificate;
+mod cipher;
 mod collection;
 mod encoding;
 mod json;
@@ -35,6 +37,8 @@ pub(crate) enum Param {
     /// `[]interface {}`
     Anys,
     Bool,
+    /// `sprig.certificate`
+    Certificate,
     /// `float64`
     Float,
     Int,
@@ -46,7 +50,6 @@ pub(crate) enum Param {
     Text,
     /// `[]string`
     Texts,
-    #[expect(dead_code, reason = "sprig_derivePassword takes one")]
     Uint32,
 }
 
@@ -56,6 +59,7 @@ impl Param {
             Self::Any => "interface {}",
             Self::Anys => "[]interface {}",
             Self::Bool => "bool",
+            Self::Certificate => "sprig.certificate",
             Self::Float => "float64",
             Self::Int => "int",
             Self::Map => "map[string]interface {}",
@@ -72,6 +76,7 @@ impl Param {
             Self::Any | Self::Reflect => "any",
             Self::Anys => "list",
             Self::Bool => "bool",
+            Self::Certificate => "certificate",
             Self::Float => "float",
             Self::Int | Self::Uint32 => "int",
             Self::Map => "map",
@@ -154,6 +159,8 @@ pub(crate) const fn many(
 /// The table. Each part is sorted by name.
 const TABLES: &[&[Function]] = &[
     builtins::TABLE,
+    certificate::TABLE,
+    cipher::TABLE,
     collection::TABLE,
     encoding::TABLE,
     json::TABLE,
@@ -174,7 +181,6 @@ const TABLES: &[&[Function]] = &[
 
 /// Functions of consul-template that are not here yet.
 const NOT_YET: &[&str] = &[
-    "pkiCert",
     "plugin",
     "sockaddr",
     "spew_dump",
@@ -187,28 +193,13 @@ const NOT_YET: &[&str] = &[
 /// The rest of sprig, without its prefix.
 const SPRIG_NOT_YET: &[&str] = &[
     "ago",
-    "bcrypt",
-    "buildCustomCert",
-    "decryptAES",
-    "derivePassword",
     "duration",
     "durationRound",
-    "encryptAES",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
     "mustDateModify",
     "mustToDate",
     "must_date_modify",
-    "randInt",
     "semver",
     "semverCompare",
-    "shuffle",
     "toDate",
     "unixEpoch",
 ];
@@ -252,6 +243,9 @@ pub(crate) fn find_method(receiver: &Value<'_>, name: &str) -> Option<&'static F
     match receiver {
         Value::Number(_) => row(number::METHODS, name),
         Value::Scratch => row(collection::SCRATCH_METHODS, name),
+        Value::Record(record) if record.type_name == secret::CERTIFICATE => {
+            row(secret::CERTIFICATE_METHODS, name)
+        }
         _ => None,
     }
 }
@@ -310,7 +304,8 @@ mod tests {
     #[test]
     fn every_table_is_sorted_and_no_name_stands_twice() {
         let mut all = Vec::new();
-        let methods = [number::METHODS, collection::SCRATCH_METHODS];
+        let methods =
+            [number::METHODS, collection::SCRATCH_METHODS, secret::CERTIFICATE_METHODS];
         for table in TABLES.iter().chain(&methods) {
             assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);
             assert!(table.iter().all(|row| !row.doc.is_empty() && !row.doc.contains('\n')));

@@ -112,7 +112,12 @@ impl<'a> Eval<'a> {
             Param::Uint32 => {
                 number.and_then(|n| n.uint).filter(|n| u32::try_from(*n).is_ok()).map(Value::Uint64)
             }
-            Param::Anys | Param::Bool | Param::Map | Param::Text | Param::Texts => None,
+            Param::Anys
+            | Param::Bool
+            | Param::Certificate
+            | Param::Map
+            | Param::Text
+            | Param::Texts => None,
         };
         found.ok_or_else(|| Fault::new(format!("expected {}", param.constant_name())))
     }
@@ -155,6 +160,7 @@ fn fit<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>> {
         | (Param::Int, Value::Int(_))
         | (Param::Text, Value::Text(_)) => true,
         (Param::Map, Value::Map(map)) => map.of() == MapOf::Any,
+        (Param::Certificate, Value::Record(record)) => record.type_name == param.type_name(),
         (Param::Anys, Value::List(list)) => list.of == Of::Any,
         (Param::Texts, Value::List(list)) => list.of == Of::Text,
         (_, Value::Absent) if param.can_be_nil() => return Ok(param.zero()),

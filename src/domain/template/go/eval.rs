@@ -26,6 +26,10 @@ pub(crate) struct Eval<'a> {
     pub(crate) scratch: Entries<'a>,
     /// Whether the function being called got constants only, which may then appear in errors.
     pub(crate) has_literal_arguments: bool,
+    /// The file that the text is for, empty when there is none.
+    pub(crate) destination: &'a str,
+    /// How often chance was asked for.
+    pub(crate) draws: u64,
     parsed: &'a Parsed,
     is_strict: bool,
     depth_left: usize,
@@ -58,6 +62,8 @@ impl<'a> Eval<'a> {
             secrets: BTreeMap::new(),
             scratch: Entries::new(),
             has_literal_arguments: false,
+            destination: "",
+            draws: 0,
             parsed,
             is_strict,
             depth_left: budget.depth,
