@@ -73,7 +73,8 @@ pub(crate) fn run(options: &Options) -> Result<SecretBytes, Failure> {
             let token = client.token.clone().or_else(|| read_token(token_file.as_deref()?));
             let connection = VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
             let connection = connection.map_err(|e| Failure::Usage(OneLine(&e).to_string()))?;
-            let fetcher = Fetcher { client: connection, namespace: client.namespace.clone(), clock };
+            let fetcher =
+                Fetcher { client: connection, namespace: client.namespace.clone(), clock };
             let mut mounts = MountTable::default();
             options.settle(&template, &mut snapshot, |want| {
                 if let Want::File { path } = want {

@@ -20,5 +20,6 @@ mod program;
 mod render_live;
 mod support;
 mod template;
+mod template_crypto;
 mod template_oracle;
 mod webhook;

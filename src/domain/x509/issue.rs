@@ -134,9 +134,7 @@ fn string_value(value: &Any) -> Option<DnValue> {
     let text = || str::from_utf8(bytes).ok();
     Some(match value.tag() {
         Tag::Utf8String => DnValue::Utf8String(text()?.to_owned()),
-        Tag::PrintableString => {
-            DnValue::PrintableString(PrintableString::from_str(text()?).ok()?)
-        }
+        Tag::PrintableString => DnValue::PrintableString(PrintableString::from_str(text()?).ok()?),
         Tag::Ia5String => DnValue::Ia5String(Ia5String::from_str(text()?).ok()?),
         Tag::TeletexString => DnValue::TeletexString(TeletexString::from_str(text()?).ok()?),
         Tag::BmpString => DnValue::BmpString(BmpString::from_utf16be(bytes.to_vec()).ok()?),

@@ -115,9 +115,7 @@ fn make<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], shape: &Shape) -> Result<
         _ => None,
     };
     let (addresses, names, days) = match shape.names {
-        Some(at) => {
-            (addresses(values.list_at(at))?, dns_names(values.list_at(at + 1))?, at + 2)
-        }
+        Some(at) => (addresses(values.list_at(at))?, dns_names(values.list_at(at + 1))?, at + 2),
         None => (Vec::new(), Vec::new(), 1),
     };
     let wish = Wish {

@@ -66,11 +66,7 @@ fn bcrypt<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     eval.made(hash)
 }
 
-fn bcrypt_text<'a>(
-    eval: &mut Eval<'a>,
-    values: &[Value<'a>],
-    password: &[u8],
-) -> Result<Vec<u8>> {
+fn bcrypt_text<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], password: &[u8]) -> Result<Vec<u8>> {
     if password.len() > BCRYPT_BYTES_MAX {
         let error = "bcrypt: password length exceeds 72 bytes";
         return Ok(format!("failed to encrypt string with bcrypt: {error}").into_bytes());

@@ -304,8 +304,7 @@ mod tests {
     #[test]
     fn every_table_is_sorted_and_no_name_stands_twice() {
         let mut all = Vec::new();
-        let methods =
-            [number::METHODS, collection::SCRATCH_METHODS, secret::CERTIFICATE_METHODS];
+        let methods = [number::METHODS, collection::SCRATCH_METHODS, secret::CERTIFICATE_METHODS];
         for table in TABLES.iter().chain(&methods) {
             assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);
             assert!(table.iter().all(|row| !row.doc.is_empty() && !row.doc.contains('\n')));
