@@ -124,8 +124,7 @@ fn days_of(year: i128, month: i128, day: i128) -> i128 {
 
 impl Moment {
     /// Go's zero time: the start of the year 1.
-    pub(crate) const ZERO: Self =
-        Self { seconds: -SECONDS_BEFORE_1970, nanos: 0, zone: Zone::Utc };
+    pub(crate) const ZERO: Self = Self { seconds: -SECONDS_BEFORE_1970, nanos: 0, zone: Zone::Utc };
 
     pub(crate) fn of_nanos(nanos: i128, zone: Zone) -> Self {
         // Go's clock turns over at such times.
@@ -262,12 +261,7 @@ mod tests {
             let moment = day(step * 86_400 * 367 + 3_723);
             let Civil { year, month, day, hour, minute, second } = moment.civil();
             assert_eq!([hour, minute, second], [1, 2, 3]);
-            let again = Moment::of_civil(
-                [year, month.into(), day.into()],
-                [1, 2, 3],
-                0,
-                Zone::Utc,
-            );
+            let again = Moment::of_civil([year, month.into(), day.into()], [1, 2, 3], 0, Zone::Utc);
             assert_eq!(again.seconds, moment.seconds);
         }
         assert_eq!(Moment::ZERO.civil().year, 1);

@@ -112,8 +112,7 @@ impl Named {
 
     /// `reflect.DeepEqual` of two values of the same type.
     pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        let zones_are_alike =
-            |a: &Zone, b: &Zone| a.name() == b.name() && a.offset() == b.offset();
+        let zones_are_alike = |a: &Zone, b: &Zone| a.name() == b.name() && a.offset() == b.offset();
         match (self, other) {
             (Self::Time(a), Self::Time(b)) => {
                 a.order(b).is_eq() && zones_are_alike(&a.zone, &b.zone)

@@ -33,7 +33,8 @@ impl fmt::Display for Version {
 type Reason = &'static str;
 
 const NO_VERSION: Reason = "not a version, want one such as 1.2.3-rc.1+build";
-const NO_CONSTRAINT: Reason = "not a constraint on versions, want one such as \">= 1.2, < 2 || ^3\"";
+const NO_CONSTRAINT: Reason =
+    "not a constraint on versions, want one such as \">= 1.2, < 2 || ^3\"";
 
 impl Version {
     /// Reads a version; `v` may stand before it, minor and patch may be missing.
@@ -325,7 +326,8 @@ fn group(text: &str) -> Result<Vec<Condition>, Reason> {
 
 impl Condition {
     fn read(text: &str) -> Result<(Self, &str), Reason> {
-        let find = |(mark, operator): &(&str, Operator)| Some((text.strip_prefix(mark)?, *operator));
+        let find =
+            |(mark, operator): &(&str, Operator)| Some((text.strip_prefix(mark)?, *operator));
         let (rest, operator) = OPERATORS.iter().find_map(find).ok_or(NO_CONSTRAINT)?;
         let rest = rest.trim_start_matches(is_blank);
         let pattern = Pattern::read(rest, is_wild_digit).ok_or(NO_CONSTRAINT)?;
@@ -362,9 +364,7 @@ impl Condition {
             Operator::LessOrEqual => match self.wild {
                 Wild::No => order.is_le(),
                 Wild::Minor => version.major <= own.major,
-                Wild::Patch | Wild::All => {
-                    (version.major, version.minor) <= (own.major, own.minor)
-                }
+                Wild::Patch | Wild::All => (version.major, version.minor) <= (own.major, own.minor),
             },
             Operator::NotEqual => self.differs(version),
         }

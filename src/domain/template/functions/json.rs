@@ -97,7 +97,7 @@ impl Writer {
                     writer.value(item, depth + 1)
                 })?;
             }
-            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
                 let fields = value.fields().unwrap_or_default();
                 self.members('{', '}', fields.iter(), depth, |writer, (key, item)| {
                     writer.key(key.as_bytes());

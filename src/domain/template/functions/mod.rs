@@ -3,6 +3,8 @@
 //! A row says everything about a function: its parameters as Go types, so that the evaluator can check
 //! arguments as Go does, one line of documentation, and the code.
 
+mod certificate;
+mod cipher;
 mod collection;
 mod encoding;
 mod examples;
@@ -13,13 +15,13 @@ mod number;
 mod regex;
 mod secret;
 mod semver;
+mod spew;
 mod sprig_list;
 mod sprig_map;
 mod sprig_number;
 mod sprig_path;
 mod sprig_text;
 mod sprig_value;
-mod spew;
 mod text;
 mod toml;
 mod uppercase;
@@ -43,6 +45,8 @@ pub(crate) enum Param {
     Bool,
     /// `time.Duration`
     Duration,
+    /// `sprig.certificate`
+    Certificate,
     /// `float64`
     Float,
     Int,
@@ -58,7 +62,6 @@ pub(crate) enum Param {
     Texts,
     /// `time.Time`
     Time,
-    #[expect(dead_code, reason = "sprig_derivePassword takes one")]
     Uint32,
     /// `*semver.Version`
     Version,
@@ -71,6 +74,7 @@ impl Param {
             Self::Anys => "[]interface {}",
             Self::Bool => "bool",
             Self::Duration => "time.Duration",
+            Self::Certificate => "sprig.certificate",
             Self::Float => "float64",
             Self::Int => "int",
             Self::Location => "*time.Location",
@@ -90,6 +94,7 @@ impl Param {
             Self::Any | Self::Reflect => "any",
             Self::Anys => "list",
             Self::Bool => "bool",
+            Self::Certificate => "certificate",
             Self::Float => "float",
             Self::Int | Self::Uint32 => "int",
             Self::Map => "map",
@@ -195,6 +200,8 @@ pub(crate) const fn many(
 /// The table. Each part is sorted by name.
 const TABLES: &[&[Function]] = &[
     builtins::TABLE,
+    certificate::TABLE,
+    cipher::TABLE,
     collection::TABLE,
     encoding::TABLE,
     json::TABLE,
@@ -216,31 +223,10 @@ const TABLES: &[&[Function]] = &[
 ];
 
 /// Functions of consul-template that are not here yet.
-const NOT_YET: &[&str] = &[
-    "pkiCert",
-    "plugin",
-    "sockaddr",
-    "writeToFile",
-];
+const NOT_YET: &[&str] = &["plugin", "sockaddr", "writeToFile"];
 
 /// The rest of sprig, without its prefix.
-const SPRIG_NOT_YET: &[&str] = &[
-    "bcrypt",
-    "buildCustomCert",
-    "decryptAES",
-    "derivePassword",
-    "encryptAES",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
-    "randInt",
-    "shuffle",
-];
+const SPRIG_NOT_YET: &[&str] = &[];
 
 /// What is known of a name.
 pub(crate) enum Support {
@@ -289,6 +275,9 @@ pub(crate) fn find_method(receiver: &Value<'_>, name: &str) -> Option<&'static F
         Value::Named(named) => {
             let mut tables = methods_of(named).iter();
             tables.find_map(|table| row(table, name))
+        }
+        Value::Record(record) if record.type_name == secret::CERTIFICATE => {
+            row(secret::CERTIFICATE_METHODS, name)
         }
         _ => None,
     }
@@ -367,6 +356,7 @@ mod tests {
             moment::TIME_METHODS,
             semver::METHODS,
             semver::POINTER_METHODS,
+            secret::CERTIFICATE_METHODS,
         ];
         for table in TABLES.iter().chain(&methods) {
             assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);

@@ -61,7 +61,9 @@ pub(super) const TIME_METHODS: &[Function] = &[
     call("Compare", &[Time], "-1, 0 or 1: earlier, equal, later", |_, v| {
         Ok(Value::Int(moment(v, 0)?.order(moment(v, 1)?) as i64))
     }),
-    call("Day", &[], "the day of the month", |_, v| Ok(Value::Int(moment(v, 0)?.civil().day.into()))),
+    call("Day", &[], "the day of the month", |_, v| {
+        Ok(Value::Int(moment(v, 0)?.civil().day.into()))
+    }),
     call("Equal", &[Time], "whether it is the same moment", |_, v| {
         Ok(Value::Bool(moment(v, 0)?.order(moment(v, 1)?).is_eq()))
     }),
@@ -112,9 +114,7 @@ pub(super) const TIME_METHODS: &[Function] = &[
     call("Truncate", &[Param::Duration], "the multiple of a duration before it", |_, v| {
         Ok(Value::time(moment(v, 0)?.truncated(nanos(v, 1))))
     }),
-    call("UTC", &[], "the same moment in UTC", |_, v| {
-        Ok(Value::time(moment(v, 0)?.at(Zone::Utc)))
-    }),
+    call("UTC", &[], "the same moment in UTC", |_, v| Ok(Value::time(moment(v, 0)?.at(Zone::Utc)))),
     call("Unix", &[], "seconds since 1970", |_, v| since_1970(v, 1_000_000_000)),
     call("UnixMicro", &[], "microseconds since 1970", |_, v| since_1970(v, 1_000)),
     call("UnixMilli", &[], "milliseconds since 1970", |_, v| since_1970(v, 1_000_000)),
@@ -123,9 +123,7 @@ pub(super) const TIME_METHODS: &[Function] = &[
         Ok(Value::Named(Named::Weekday(moment(v, 0)?.weekday())))
     }),
     call("Year", &[], "the year", |_, v| Ok(Value::Int(moment(v, 0)?.civil().year))),
-    call("YearDay", &[], "the day of the year", |_, v| {
-        Ok(Value::Int(moment(v, 0)?.day_of_year()))
-    }),
+    call("YearDay", &[], "the day of the year", |_, v| Ok(Value::Int(moment(v, 0)?.day_of_year()))),
 ];
 
 /// Of a duration. Sorted by name.

@@ -113,8 +113,7 @@ fn read(eval: &Eval<'_>, values: &[Value<'_>], i: usize) -> Result<Version> {
 fn compare<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let text = values.text_at(0);
     let constraint = Constraint::parse(str::from_utf8(text).unwrap_or("\u{fffd}"));
-    let constraint = constraint.map_err(|reason| {
-        Fault::new(format!("the constraint{}: {reason}", eval.literal(text)))
-    })?;
+    let constraint = constraint
+        .map_err(|reason| Fault::new(format!("the constraint{}: {reason}", eval.literal(text))))?;
     Ok(Value::Bool(constraint.holds(&read(eval, values, 1)?)))
 }

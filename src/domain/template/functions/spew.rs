@@ -11,7 +11,12 @@ use Param::{Any, Text as Words};
 /// Sorted by name.
 pub(super) const TABLE: &[Function] = &[
     many("spew_dump", &[Any], "nothing: standard output is the log, see spew_sdump", silent),
-    many("spew_printf", &[Words, Any], "nothing: standard output is the log, see spew_sprintf", silent),
+    many(
+        "spew_printf",
+        &[Words, Any],
+        "nothing: standard output is the log, see spew_sprintf",
+        silent,
+    ),
     many("spew_sdump", &[Any], "the arguments with their types, one below the other", |e, v| {
         e.printed(|max| spew::sdump(v, max))
     }),

@@ -117,6 +117,7 @@ impl<'a> Eval<'a> {
             }
             Param::Anys
             | Param::Bool
+            | Param::Certificate
             | Param::Location
             | Param::Map
             | Param::Text
@@ -169,6 +170,7 @@ fn fit<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>> {
         | (Param::Time, Value::Named(Named::Time(_)))
         | (Param::Version, Value::Named(Named::Version(_, Holding::Pointer))) => true,
         (Param::Map, Value::Map(map)) => map.of() == MapOf::Any,
+        (Param::Certificate, Value::Record(record)) => record.type_name == param.type_name(),
         (Param::Anys, Value::List(list)) => list.of == Of::Any,
         (Param::Texts, Value::List(list)) => list.of == Of::Text,
         (_, Value::Absent) if param.can_be_nil() => return Ok(param.zero()),

@@ -58,11 +58,7 @@ pub(crate) fn rounded(duration: i64, unit: i64) -> i64 {
     let near = duration - past;
     let is_down = i128::from(past.unsigned_abs()) * 2 < i128::from(unit);
     let away = if duration < 0 { near.checked_sub(unit) } else { near.checked_add(unit) };
-    if is_down {
-        near
-    } else {
-        away.unwrap_or(if duration < 0 { i64::MIN } else { i64::MAX })
-    }
+    if is_down { near } else { away.unwrap_or(if duration < 0 { i64::MIN } else { i64::MAX }) }
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ pub(crate) struct Eval<'a> {
     pub(crate) has_literal_first: bool,
     /// Regular expressions compiled for this render.
     pub(crate) expressions: Expressions,
+    /// The file that the text is for, empty when there is none.
+    pub(crate) destination: &'a str,
+    /// How often chance was asked for.
+    pub(crate) draws: u64,
     parsed: &'a Parsed,
     is_strict: bool,
     depth_left: usize,
@@ -64,6 +68,8 @@ impl<'a> Eval<'a> {
             has_literal_arguments: false,
             has_literal_first: false,
             expressions: Expressions::default(),
+            destination: "",
+            draws: 0,
             parsed,
             is_strict,
             depth_left: budget.depth,

@@ -193,8 +193,11 @@ fn offset(seconds: i32, parts: usize, between: &str) -> String {
     // Go drops the seconds before it looks at the sign.
     let sign = if seconds / 60 < 0 { '-' } else { '+' };
     let all = seconds.unsigned_abs();
-    let parts: Vec<String> =
-        [all / 3600, all / 60 % 60, all % 60].iter().take(parts).map(|n| format!("{n:02}")).collect();
+    let parts: Vec<String> = [all / 3600, all / 60 % 60, all % 60]
+        .iter()
+        .take(parts)
+        .map(|n| format!("{n:02}"))
+        .collect();
     format!("{sign}{}", parts.join(between))
 }
 
@@ -476,9 +479,7 @@ impl Reader {
         Ok(match (self.offset, self.zone) {
             (Some(0), None) => local(Zone::Local),
             (Some(0), Some(name)) if *name == *"UTC" => local(Zone::Local),
-            (Some(offset), name) => {
-                local(Zone::Fixed(name.unwrap_or_else(|| "".into()), offset))
-            }
+            (Some(offset), name) => local(Zone::Fixed(name.unwrap_or_else(|| "".into()), offset)),
             (None, Some(name)) => {
                 // Other abbreviations stand for different offsets in different places.
                 let hours = name.strip_prefix("GMT").and_then(|hours| hours.parse::<i32>().ok());
@@ -501,7 +502,8 @@ impl Reader {
             day -= moment::days_in(month, self.year);
             month += 1;
         }
-        if self.month.is_some_and(|given| given != month) || self.day.is_some_and(|given| given != day)
+        if self.month.is_some_and(|given| given != month)
+            || self.day.is_some_and(|given| given != day)
         {
             return Err("the day of the year is another day than the month and day".to_owned());
         }
