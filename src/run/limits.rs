@@ -64,9 +64,10 @@ pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const VAULT_CLIENT: ClientLimits =
     ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
 
-/// One render. Real templates take thousands of steps and give a few KiB.
+/// One render. Real templates take thousands of steps and give a few KiB; Vault's largest secret has 1 MiB.
+/// A hostile template ends within about a second and 64 MiB.
 pub(crate) const RENDER: Budget =
-    Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
+    Budget { steps: 10_000_000, depth: 250, output_bytes: 8 * 1024 * 1024 };
 
 /// Passes over one template before it counts as one that never settles: each pass finds at least one
 /// secret that the pass before could not see.

@@ -27,6 +27,8 @@ fn timestamp<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>>
     }
     let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
     let now = now.map_err(|e| Fault::new(format!("the clock shows no time of this era: {e}")))?;
+    // Every piece of the reference time is looked for at every place.
+    eval.meter.read(layout.len().saturating_mul(PIECES.len()))?;
     eval.meter.text(layout.len().saturating_mul(4))?;
     eval.made(formatted(now, &layout).into_bytes())
 }

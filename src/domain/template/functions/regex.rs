@@ -104,7 +104,7 @@ const COMPILED_MAX: usize = 128 * 1024;
 /// Bytes of a text that a search with one instruction reads per step.
 const BYTES_PER_STEP: usize = 16;
 /// The same for every search after the first: most end soon after where they start.
-const BYTES_PER_LATER_STEP: usize = 64;
+const BYTES_PER_LATER_STEP: usize = 32;
 
 /// An expression and what one byte of text costs it, in instructions.
 struct Machine {
