@@ -13,10 +13,13 @@
 mod agent;
 mod documents;
 mod fake_vault;
+mod hostile;
 mod inject;
 mod inject_offline;
 mod layers;
 mod program;
+mod properties;
+mod regressions;
 mod render_live;
 mod support;
 mod template;
