@@ -98,9 +98,10 @@ pub(crate) const KUBE: KubeLimits = KubeLimits {
     watch_grace: Duration::from_secs(15),
 };
 
-/// One render. Real templates take thousands of steps and give a few KiB.
+/// One render. Real templates take thousands of steps and give a few KiB; Vault's largest secret has 1 MiB.
+/// A hostile template ends within about a second and 64 MiB.
 pub(crate) const RENDER: Budget =
-    Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
+    Budget { steps: 10_000_000, depth: 250, output_bytes: 8 * 1024 * 1024 };
 
 /// Passes over one template before it counts as one that never settles: each pass finds at least one
 /// secret that the pass before could not see.

@@ -86,7 +86,7 @@ fn secret<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     if let Some(known) = eval.secrets.get(&want) {
         return Ok(known.clone());
     }
-    let Some(Found::Reading(reading)) = look_up(eval, &want) else { return Ok(Value::Nil) };
+    let Some(Found::Reading(reading)) = look_up(eval, &want)? else { return Ok(Value::Nil) };
     let data = match &reading.data {
         Json::Object(members) => Map::of_json(members),
         _ => Map::nil(MapOf::Any),
@@ -130,8 +130,19 @@ fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
 }
 
 /// Notes that it was asked for, and that it is lacking when nothing is known about it.
-fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Option<&'a Found> {
-    eval.used.insert(want.clone());
+fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Result<Option<&'a Found>> {
+    if !eval.used.contains(want) {
+        let fields = if let Want::Write { fields, .. } = want { Some(fields) } else { None };
+        let texts = fields.into_iter().flatten().map(|(key, value)| key.len() + value.len());
+        // It stands in three sets.
+        for _ in 0..3 {
+            eval.meter.maps(usize::from(fields.is_some()))?;
+            eval.meter.elements(1 + fields.map_or(0, BTreeMap::len))?;
+            eval.meter.text(want.path().len())?;
+            texts.clone().try_for_each(|bytes| eval.meter.text(bytes))?;
+        }
+        eval.used.insert(want.clone());
+    }
     let mut found = eval.snapshot.found.get(want);
     if let (None, true, Want::Certificate { path, .. } | Want::Write { path, .. }) =
         (found, eval.snapshot.complete, want)
@@ -142,7 +153,7 @@ fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Option<&'a Found> {
     if found.is_none() && !eval.snapshot.complete {
         eval.lacking.insert(want.clone());
     }
-    found
+    Ok(found)
 }
 
 fn trimmed_path(path: &[u8]) -> Result<String> {
@@ -175,7 +186,7 @@ fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         return Ok(List::texts(Vec::new()));
     }
     let want = Want::List { path: trimmed_path(values.text_at(0))? };
-    let names = match look_up(eval, &want) {
+    let names = match look_up(eval, &want)? {
         Some(Found::List(names)) => names.as_slice(),
         _ => &[],
     };
@@ -185,7 +196,7 @@ fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 
 fn file<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let path = String::from_utf8_lossy(values.text_at(0)).into_owned();
-    match look_up(eval, &Want::File { path }) {
+    match look_up(eval, &Want::File { path })? {
         Some(Found::File(content)) => Ok(Value::Text(Text::Borrowed(content.expose().as_bytes()))),
         _ => Ok(Value::EMPTY),
     }

@@ -110,6 +110,7 @@ impl<'a> Eval<'a> {
         let outer_base = std::mem::replace(&mut self.base, self.variables.len());
         self.variables.push((DOLLAR, dot.clone()));
         self.walk(dot, &tree.body)?;
+        self.forget_variables(self.base + 1);
         self.variables.truncate(self.base);
         self.base = outer_base;
         self.tree = outer_tree;
@@ -144,7 +145,7 @@ impl<'a> Eval<'a> {
             let max = self.meter.text_bytes_max();
             return Err(Fault::new(format!("the output is longer than {max} bytes")));
         }
-        self.meter.read(bytes.len())?;
+        self.meter.output(bytes.len())?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }
@@ -225,7 +226,7 @@ impl<'a> Eval<'a> {
                 self.enter(self.tree, at)?;
                 let flow = self.walk(if is_with { &value } else { dot }, body)?;
                 self.leave();
-                self.variables.truncate(mark);
+                self.forget_variables(mark);
                 return Ok(flow);
             }
         }
@@ -243,8 +244,13 @@ impl<'a> Eval<'a> {
         self.enter(self.tree, at)?;
         let flow = self.walk(dot, body)?;
         self.leave();
-        self.variables.truncate(mark);
+        self.forget_variables(mark);
         Ok(flow)
+    }
+
+    fn forget_variables(&mut self, mark: usize) {
+        self.meter.forget(self.variables.len().saturating_sub(mark));
+        self.variables.truncate(mark);
     }
 
     fn range(
@@ -265,12 +271,14 @@ impl<'a> Eval<'a> {
             Value::Map(map) => {
                 let counted = self.meter.elements(map.len());
                 self.placed(counted, pipe.at)?;
-                let entries = map.entries().into_iter().map(|(k, v)| (Value::Text(k), v));
-                self.iterate(pipe, body, entries)?
+                let entries = map.entries();
+                let count = entries.len();
+                let pairs = entries.into_iter().map(|(k, v)| (Value::Text(k), v));
+                let ran = self.iterate(pipe, body, pairs)?;
+                self.meter.forget(count);
+                ran
             }
             Value::AnyMap(map) => {
-                let counted = self.meter.elements(map.len());
-                self.placed(counted, pipe.at)?;
                 let entries = map.iter().map(|(key, item)| (key.value(), item.clone()));
                 self.iterate(pipe, body, entries)?
             }
@@ -300,7 +308,7 @@ impl<'a> Eval<'a> {
         if !ran {
             return self.nested(dot, otherwise, pipe.at, mark);
         }
-        self.variables.truncate(mark);
+        self.forget_variables(mark);
         Ok(Flow::Next)
     }
 
@@ -467,7 +475,7 @@ impl<'a> Eval<'a> {
         arguments: &'a [Operand],
         last: Option<Value<'a>>,
     ) -> Result<Value<'a>> {
-        let stepped = self.meter.step();
+        let stepped = self.meter.step().and_then(|()| self.meter.read(name.len()));
         self.placed(stepped, at)?;
         if let Some(method) = functions::find_method(receiver, name) {
             return self.call(dot, method, Some(receiver.clone()), at, arguments, last);
