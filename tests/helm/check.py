@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "tests/schemas"))
 sys.path.insert(0, str(Path(promql_parser.__file__).parents[1] / "cel"))
 import cel
 
+from kube_schema import complaint
 from objects import CHECKS, Objects, is_restricted, known_options
 from render import CHART, NAME, Refused, chart_objects, chart_texts, kustomize_objects
 
@@ -32,6 +33,8 @@ OTHER_DEFAULT = {"AGENT_INJECT_LOG_FORMAT": "json", "AGENT_INJECT_TLS_AUTO": NAM
                  "AGENT_INJECT_VAULT_ADDR": "https://vault.vault.svc:8200"}
 # What differs from the restricted level on purpose.
 UNRESTRICTED = {"host-network.yaml": ["a namespace of the host"]}
+# The oldest that the chart takes, the last without matchConditions, and the first with them.
+OLD_VERSIONS = ["1.25.0", "1.27.0", "1.28.0"]
 # Values that Kubernetes defines: each is one.
 WHOLE = {"podSecurityContext", "resources"}
 REFUSED = [
@@ -144,8 +147,12 @@ def check_chart():
     schema = json.loads((CHART / "values.schema.json").read_text())
     open_objects = [at for at, node in nodes(schema) if "properties" in node and node.get("additionalProperties") is not False]
     yield "the schema refuses what it does not know", open_objects
-    texts = chart_texts({}, kube_version="v1.27.9")
-    yield "Kubernetes 1.27 gets no matchConditions", [t for t in texts.values() if "matchConditions" in t]
+    for version in OLD_VERSIONS:
+        objects = chart_objects({}, kube_version=f"v{version}")
+        problems = [f"{o['kind']}: {why}" for o in objects if (why := complaint(o, version))]
+        yield f"Kubernetes {version} accepts the defaults", problems
+        has = "matchConditions" in Objects(objects).webhook
+        yield f"Kubernetes {version} and matchConditions", [] if has is (version == OLD_VERSIONS[-1]) else [f"{has}"]
     long = chart_objects({}, name="a-release-with-a-name-as-long-as-helm-lets-it-be-53ch")
     yield "long names fit", [o["metadata"]["name"] for o in long if len(o["metadata"]["name"]) > 63]
 
@@ -280,6 +287,18 @@ def documented_values():
     return text, silent
 
 
+def check_vault_helm():
+    """deploy/vault-helm-values.yaml names only values that HashiCorp's chart has, with all of its choices taken, too."""
+    path = ROOT / "deploy/vault-helm-values.yaml"
+    known = {tuple(v.split(".")) for v in json.loads((ROOT / "tests/it/vault_helm.json").read_text())["values"]}
+    plain = [at for at, _ in leaves(yaml.safe_load(path.read_text()))]
+    yield "vault-helm-values.yaml changes the image alone", [at for at in plain if at[:2] != ("injector", "image")]
+    chosen = [at for at, _ in leaves(yaml.safe_load(path.read_text().replace("#~ ", "")))]
+    unknown = [".".join(at) for at in chosen if not any(at[:n] in known for n in range(len(at) + 1))]
+    yield "vault-helm-values.yaml has choices", [] if len(chosen) > 20 else [f"{chosen}"]
+    yield "vault-helm-values.yaml names values of the chart", unknown
+
+
 def check_documents():
     text, silent = documented_values()
     path = ROOT / "docs/helm-values.md"
@@ -296,7 +315,8 @@ def main():
     args.add_argument("--binary", default=target / "debug/vault-injector")
     args.add_argument("--kustomize", default="")
     args = args.parse_args()
-    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_options(), check_expressions(), check_documents()]
+    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_options(), check_expressions(),
+              check_vault_helm(), check_documents()]
     if args.kustomize:
         checks.append(check_kustomize(args.kustomize))
     else:

@@ -21,4 +21,5 @@ mod render_live;
 mod support;
 mod template;
 mod template_oracle;
+mod vault_helm;
 mod webhook;

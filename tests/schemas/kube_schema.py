@@ -1,4 +1,4 @@
-"""What Kubernetes itself says to a manifest, by its strict schemas of the newest version."""
+"""What Kubernetes itself says to a manifest, by its strict schemas."""
 import functools
 
 import jsonschema
@@ -8,10 +8,10 @@ utils.schema_contents = functools.cache(utils.schema_contents)
 VERSION = utils.latest_version()
 
 
-def complaint(manifest):
+def complaint(manifest, version=VERSION):
     """Why Kubernetes would refuse this manifest; empty when it would not, or when it is none of its own kinds."""
     try:
-        utils.validate(manifest, VERSION, strict=True)
+        utils.validate(manifest, version, strict=True)
     except jsonschema.ValidationError as error:
         return f"{'.'.join(str(part) for part in error.path)}: {error.message[:300]}"
     except utils.SchemaNotFoundError:
