@@ -29,7 +29,7 @@ VALUES = CHART / "values.yaml"
 WITHOUT_VALUE = {"AGENT_INJECT_TLS_CA_CERT_FILE": "certificate.caBundle is the same without permissions"}
 # Variables whose default is another one in the chart.
 OTHER_DEFAULT = {"AGENT_INJECT_LOG_FORMAT": "json", "AGENT_INJECT_TLS_AUTO": NAME, "AGENT_INJECT_USE_LEADER_ELECTOR": "true",
-                 "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
+                 "AGENT_INJECT_AGENT": "native", "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
                  "AGENT_INJECT_VAULT_ADDR": "https://vault.vault.svc:8200"}
 # What differs from the restricted level on purpose.
 UNRESTRICTED = {"host-network.yaml": ["a namespace of the host"]}
@@ -224,6 +224,9 @@ def alike(objects, chart):
             container = manifest["spec"]["template"]["spec"]["containers"][0]
             # A variable that says the webhook's default says nothing; their order neither.
             container["env"] = {e["name"]: e for e in container["env"] if known.get(e["name"]) != e.get("value", "")}
+            # What `auto` says of this image; the chart lets it have any name.
+            if container["env"].get("AGENT_INJECT_AGENT", {}).get("value") == "native":
+                del container["env"]["AGENT_INJECT_AGENT"]
         result[kind, manifest["metadata"]["name"]] = manifest
     return result
 

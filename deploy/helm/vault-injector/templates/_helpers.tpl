@@ -79,7 +79,8 @@ AUTH_MAX_BACKOFF: {{ .Values.vault.auth.maxBackoff | quote }}
 VAULT_CACERT_BYTES: {{ .Values.vault.caCert | quote }}
 VAULT_NAMESPACE: {{ .Values.vault.namespace | quote }}
 PROXY_ADDR: {{ .Values.vault.proxyAddress | quote }}
-AGENT: {{ .Values.agent.flavor | quote }}
+{{- /* The webhook's own image is native whatever it is called. */}}
+AGENT: {{ and (eq .Values.agent.flavor "auto") (not .Values.agent.image.repository) | ternary "native" .Values.agent.flavor | quote }}
 VAULT_IMAGE: {{ include "vault-injector.agentImage" . | quote }}
 RUN_AS_USER: {{ int64 .Values.agent.runAsUser | toString | quote }}
 RUN_AS_GROUP: {{ int64 .Values.agent.runAsGroup | toString | quote }}
@@ -146,7 +147,8 @@ livenessProbe: {path: /health/live, periodSeconds: 10, timeoutSeconds: 5, failur
   for: 0m
   expr: >-
     sum(increase(vault_injector_http_responses_total{ {{- .ours -}} ,code=~"5.."}[10m])) > 0
-    or sum(increase(vault_injector_panics_total{ {{- .ours -}} }[10m])) > 0
+    or sum(vault_injector_http_responses_total{ {{- .ours -}} ,code=~"5.."}
+    unless vault_injector_http_responses_total{ {{- .ours -}} ,code=~"5.."} offset 10m) > 0
   summary: vault-injector does not answer reviews
   description: The log has a line of level error with the place. failurePolicy decided on the pods.
 - alert: VaultInjectorNotTrusted
