@@ -12,12 +12,19 @@
 
 mod agent;
 mod documents;
+mod fake_kube;
 mod fake_vault;
+mod http;
 mod inject;
 mod inject_offline;
 mod layers;
+mod load;
+mod metrics;
 mod program;
+mod quirks;
 mod render_live;
+mod rollout;
+mod render_tool;
 mod support;
 mod template;
 mod template_oracle;

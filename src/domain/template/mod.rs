@@ -15,13 +15,18 @@ use crate::domain::vault::Reading;
 mod any_map;
 mod budget;
 mod error;
+pub(crate) mod excerpt;
 mod functions;
 mod go;
+pub(crate) mod near;
+mod moment;
+mod named;
+mod semver;
 mod value;
 
 pub use budget::Budget;
-pub use error::TemplateError;
-pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
+pub use error::{Note, TemplateError};
+pub use functions::{FunctionDoc, list as list_functions, list_not_yet as list_functions_not_yet};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
 

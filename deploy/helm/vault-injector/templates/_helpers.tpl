@@ -151,6 +151,13 @@ livenessProbe: {path: /health/live, periodSeconds: 10, timeoutSeconds: 5, failur
     unless vault_injector_http_responses_total{ {{- .ours -}} ,code=~"5.."} offset 10m) > 0
   summary: vault-injector does not answer reviews
   description: The log has a line of level error with the place. failurePolicy decided on the pods.
+- alert: VaultInjectorOverloaded
+  severity: warning
+  for: 5m
+  expr: >-
+    sum(increase(vault_injector_http_responses_total{ {{- .ours -}} ,code="429"}[10m])) > 0
+  summary: vault-injector has too many reviews at once
+  description: API servers try again while timeoutSeconds lasts. More replicas help.
 - alert: VaultInjectorNotTrusted
   severity: critical
   for: 5m

@@ -81,7 +81,7 @@ fn secret<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let Some(Found::Reading(reading)) = look_up(eval, &want) else { return Ok(Value::Nil) };
     let data = match &reading.data {
         Json::Object(members) => Map::of_json(members),
-        _ => Map::new(MapOf::Any, Entries::new()),
+        _ => Map::nil(MapOf::Any),
     };
     let view = Value::Secret(Rc::new(SecretView { reading, data }));
     eval.secrets.insert(want, view.clone());
