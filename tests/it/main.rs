@@ -32,4 +32,5 @@ mod support;
 mod template;
 mod template_crypto;
 mod template_oracle;
+mod vault_helm;
 mod webhook;

@@ -110,7 +110,7 @@ fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
     let path = trimmed_path(values.text_at(0))?;
     let fields = written_fields(values.from(1))?;
     let destination = eval.destination.to_owned();
-    let bundle = match look_up(eval, &Want::Certificate { path, fields, destination }) {
+    let bundle = match look_up(eval, &Want::Certificate { path, fields, destination })? {
         Some(Found::Certificate(bundle)) => Arc::clone(bundle),
         Some(Found::Reading(reading)) => {
             let bundle = Bundle::of_data(&reading.data).map(Arc::new);
