@@ -24,6 +24,7 @@ use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
 use crate::adapter::server::{Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
+use crate::domain::serving::objects::Cluster;
 use crate::run::limits;
 use crate::telemetry::health::Health;
 use crate::telemetry::log::Log;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) certificate: Certificate,
     /// TLS 1.2 cipher suites by name, empty for all.
     pub(crate) cipher_suites: Vec<String>,
+    /// The API server, if there is one to speak to.
+    pub(crate) cluster: Option<Cluster>,
     /// Defaults of the decision.
     pub(crate) inject: InjectConfig,
     /// `:8080`, `host:8080`

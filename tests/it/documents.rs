@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vault_injector::domain::inject::annotations::{KEYS, Kind, PREFIX, Source};
 use vault_injector::domain::inject::{Flavor, InjectConfig};
-use vault_injector::domain::template::{list_functions, list_functions_not_yet};
+use vault_injector::domain::template::{FunctionDoc, list_functions, list_functions_not_yet};
 
 use crate::support::program::Program;
 
@@ -77,6 +77,13 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
+/// Code that may hold backquotes.
+fn fenced(text: &str) -> String {
+    let fence = if text.contains('`') { "``" } else { "`" };
+    let space = if text.contains('`') || text.is_empty() { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
 /// A value in a table; nothing for the empty one.
 fn code(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("`{}`", cell(text)) }
@@ -143,13 +150,20 @@ fn the_list_of_template_functions_is_the_table() {
          argument may be given several times. A function that is not here makes the template fail with its name and place.\n"
         .to_owned();
     let all = list_functions();
-    let (sprig, own): (Vec<_>, Vec<_>) =
-        all.iter().partition(|[name, ..]| name.starts_with("sprig_"));
+    let (sprig, own): (Vec<_>, Vec<_>) = all.iter().partition(|row| row.name.starts_with("sprig_"));
     for (title, rows) in [("Go and consul-template", own), ("Sprig", sprig)] {
-        write!(text, "\n## {title}\n\n| function | arguments | what it gives |\n|---|---|---|\n")
-            .unwrap();
-        for [name, arguments, doc] in rows {
-            writeln!(text, "| `{name}` | {arguments} | {} |", cell(doc)).unwrap();
+        write!(
+            text,
+            "\n## {title}\n\n| function | arguments | what it gives | example |\n|---|---|---|---|\n"
+        )
+        .unwrap();
+        for FunctionDoc { name, parameters, doc, examples } in rows {
+            let examples = examples.iter().map(|(template, output)| {
+                format!("{} gives {}", fenced(template), fenced(&output.replace('\n', "⏎")))
+            });
+            let examples: Vec<String> = examples.collect();
+            let examples = cell(&examples.join("; "));
+            writeln!(text, "| `{name}` | {parameters} | {} | {examples} |", cell(doc)).unwrap();
         }
     }
     let missing: Vec<String> =
@@ -182,8 +196,8 @@ fn the_list_of_the_webhooks_options_is_its_help() {
     let told = program.run(LIMIT);
     let mut text = "<!-- Written by tests/it/documents.rs: change the table in src/cli/webhook.rs. -->\n\n\
          # Options of the webhook\n\n\
-         Names and values are those of `vault-k8s agent-inject`, and `AGENT_INJECT_AGENT`. The variable beats\n\
-         the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
+         Names and values are those of `vault-k8s agent-inject`, and two of our own: `AGENT_INJECT_AGENT` and\n\
+         `AGENT_INJECT_SERVICE_ACCOUNT_DIR`. The variable beats the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
          of them named.\n\n\
          | variable | flag | what it says |\n|---|---|---|\n"
         .to_owned();
