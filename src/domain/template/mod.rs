@@ -11,21 +11,26 @@ use std::sync::Arc;
 use crate::base::secret::SecretBytes;
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
+use crate::domain::x509::Bundle;
 
 mod any_map;
 mod budget;
+mod chance;
 mod error;
+pub(crate) mod excerpt;
 mod functions;
 mod go;
 mod moment;
 mod named;
+pub(crate) mod near;
 mod network;
 mod semver;
 mod value;
 
 pub use budget::Budget;
-pub use error::TemplateError;
-pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
+pub use chance::Seed;
+pub use error::{Note, TemplateError};
+pub use functions::{FunctionDoc, list as list_functions};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
 pub use network::{Flags, Interface};
@@ -33,6 +38,16 @@ pub use network::{Flags, Interface};
 /// Something of the outside that a template asks for. The key of a [`Snapshot`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
+    /// A certificate (`pkiCert "path" "key=value"`). One that stands in the file already is used as long
+    /// as it is good.
+    Certificate {
+        /// As the template writes it, blanks and outer slashes trimmed.
+        path: String,
+        /// What is sent; every value is a string.
+        fields: BTreeMap<String, String>,
+        /// The file, empty when there is none.
+        destination: String,
+    },
     /// The content of a file beside the agent.
     File {
         /// Its path.
@@ -63,7 +78,8 @@ impl Want {
     /// The path, without what is sent to it.
     pub fn path(&self) -> &str {
         match self {
-            Self::File { path, .. }
+            Self::Certificate { path, .. }
+            | Self::File { path, .. }
             | Self::List { path }
             | Self::Read { path }
             | Self::Write { path, .. } => path,
@@ -75,6 +91,7 @@ impl Want {
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
+            Self::Certificate { .. } => "certificate",
             Self::File { .. } => "file",
             Self::List { .. } => "list",
             Self::Read { .. } => "read",
@@ -95,6 +112,8 @@ impl fmt::Debug for Want {
 pub enum Found {
     /// It does not exist: the call yields nil, an empty list or an empty text.
     Absent,
+    /// A certificate with its key.
+    Certificate(Arc<Bundle>),
     /// The content of a file.
     File(SecretBytes),
     /// Names, sorted.
@@ -114,6 +133,8 @@ pub struct Snapshot {
     pub now: Option<Wall>,
     /// The network interfaces that `sockaddr` sees, in the order of the machine.
     pub interfaces: Vec<Interface>,
+    /// What random bytes are made from; without it the functions that draw some fail.
+    pub seed: Option<Seed>,
     /// Whether what is not in `found` does not exist (offline) rather than not being known yet.
     pub complete: bool,
 }
@@ -164,6 +185,7 @@ pub enum Outcome {
 pub struct Template {
     parsed: Parsed,
     text: Box<str>,
+    destination: String,
     sandbox: Option<Box<str>>,
 }
 
@@ -182,7 +204,9 @@ impl Template {
         };
         let (left, right) = (or(left, "{{"), or(right, "}}"));
         match parser::parse(name, text, &left, &right, budget.depth) {
-            Ok(parsed) => Ok(Self { parsed, text: text.into(), sandbox: None }),
+            Ok(parsed) => {
+                Ok(Self { parsed, text: text.into(), destination: String::new(), sandbox: None })
+            }
             Err(fault) => Err(fault.into_error(text)),
         }
     }
@@ -199,6 +223,12 @@ impl Template {
         self.text.contains("sockaddr")
     }
 
+    /// The same template for a file: `pkiCert` uses what stands there, and what is drawn is drawn for it.
+    #[must_use]
+    pub fn for_file(self, destination: &str) -> Self {
+        Self { destination: destination.to_owned(), ..self }
+    }
+
     /// Evaluates the template. `error_on_missing_key` is Go's `missingkey=error`.
     pub fn render(
         &self,
@@ -208,6 +238,7 @@ impl Template {
     ) -> Outcome {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
         eval.sandbox = self.sandbox.as_deref();
+        eval.destination = &self.destination;
         let output = eval.run();
         let used = std::mem::take(&mut eval.used);
         if !eval.lacking.is_empty() {

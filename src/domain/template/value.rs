@@ -100,6 +100,7 @@ pub(crate) enum Value<'a> {
     Wrap(&'a WrapInfo),
     /// A time, a version, and what belongs to them.
     Named(Named),
+    Record(Rc<Record<'a>>),
     /// The store of one render.
     Scratch,
 }
@@ -114,6 +115,30 @@ pub(crate) struct Countdown {
 pub(crate) struct SecretView<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) data: Map<'a>,
+}
+
+/// A struct of Go by value: a certificate with its key.
+pub(crate) struct Record<'a> {
+    pub(crate) type_name: &'static str,
+    /// In Go's order. Texts and lists of texts only, so that values cannot nest through here.
+    fields: Vec<(&'static str, Value<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn value(
+        type_name: &'static str,
+        fields: Vec<(&'static str, Value<'a>)>,
+    ) -> Value<'a> {
+        Value::Record(Rc::new(Self { type_name, fields }))
+    }
+
+    /// A field that is a text.
+    pub(crate) fn text(&self, name: &str) -> &[u8] {
+        match self.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, Value::Text(text))) => text,
+            _ => b"",
+        }
+    }
 }
 
 /// The element type of a list.
@@ -375,9 +400,12 @@ impl<'a> Value<'a> {
             Self::Map(map) => map.len() != 0,
             Self::AnyMap(map) => !map.is_empty(),
             Self::Named(named) => named.number() != Some(0),
-            Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
-                true
-            }
+            Self::Channel(_)
+            | Self::Secret(_)
+            | Self::Auth(_)
+            | Self::Wrap(_)
+            | Self::Record(_)
+            | Self::Scratch => true,
         }
     }
 
@@ -420,6 +448,7 @@ impl<'a> Value<'a> {
             Self::Auth(_) => "*dependency.SecretAuth",
             Self::Wrap(_) => "*dependency.SecretWrapInfo",
             Self::Named(named) => named.type_name(),
+            Self::Record(record) => record.type_name,
             Self::Scratch => "*template.Scratch",
         }
     }
@@ -433,6 +462,7 @@ impl<'a> Value<'a> {
             Self::Map(_) | Self::AnyMap(_) => "map",
             Self::Named(named) => named.kind_name(),
             Self::Channel(_) => "chan",
+            Self::Record(_) => "struct",
             Self::NilPointer(_)
             | Self::Secret(_)
             | Self::Auth(_)
@@ -455,6 +485,7 @@ impl<'a> Value<'a> {
             Self::Secret(view) => Some(secret_fields(view)),
             Self::Auth(auth) => Some(auth_fields(auth)),
             Self::Wrap(wrap) => Some(wrap_fields(wrap)),
+            Self::Record(record) => Some(record.fields.clone()),
             _ => None,
         }
     }

@@ -244,13 +244,12 @@ fn self_with<'s>(
     used.insert(want.clone());
     match snapshot.found.get(want)? {
         Found::Reading(reading) => Some(&reading.data),
-        Found::Absent | Found::File(_) | Found::List(_) => Some(&Json::Null),
+        _ => Some(&Json::Null),
     }
 }
 
 fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     let dynamic = "(dynamic)".to_owned();
-    let sandbox = config.sandbox_path.as_deref();
     let read = |secret: &str| {
         let path = secret.trim().trim_matches('/').to_owned();
         Want::Read { path }
@@ -264,15 +263,17 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
             (dynamic, body)
         }
         TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
-            let body =
-                parse(&config.destination, contents, (left_delimiter, right_delimiter), sandbox);
-            (dynamic, body)
+            let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
+            (dynamic, parse(&config.destination, contents, delimiters, config))
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
             let text = files::read_bounded(Path::new(source), FILE_BYTES_MAX)
                 .map_err(|error| format!("template source: {error}"))?;
             let body = match String::from_utf8(text) {
-                Ok(text) => parse(source, &text, (left_delimiter, right_delimiter), sandbox),
+                Ok(text) => {
+                    let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
+                    parse(source, &text, delimiters, config)
+                }
                 Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
             };
             (source.clone(), body)
@@ -283,9 +284,12 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     })
 }
 
-fn parse(name: &str, text: &str, (left, right): (&str, &str), sandbox: Option<&str>) -> Body {
+fn parse(name: &str, text: &str, (left, right): (&str, &str), config: &TemplateConfig) -> Body {
     match Template::parse(name, text, left, right, RENDER) {
-        Ok(template) => Body::Go(template.in_sandbox(sandbox)),
+        Ok(template) => {
+            let sandbox = config.sandbox_path.as_deref();
+            Body::Go(template.for_file(&config.destination).in_sandbox(sandbox))
+        }
         Err(error) => Body::Broken(error.to_string()),
     }
 }

@@ -52,14 +52,20 @@ fn to_json<'a>(
     escapes_html: bool,
     is_pretty: bool,
 ) -> Result<Value<'a>> {
-    let mut writer =
-        Writer { out: Vec::new(), escapes_html, is_pretty, bytes_max: eval.meter.text_bytes_max() };
-    writer.value(&values.value_at(0), 0)?;
+    let bytes_max = eval.meter.text_bytes_max();
+    let mut writer = Writer { out: Vec::new(), entries: 0, escapes_html, is_pretty, bytes_max };
+    let written = writer.value(&values.value_at(0), 0);
+    // What comes of it may be an error that the template does not see.
+    eval.meter.steps(writer.entries)?;
+    eval.meter.read(writer.out.len())?;
+    written?;
     eval.made(writer.out)
 }
 
 struct Writer {
     out: Vec<u8>,
+    /// Entries of maps so far.
+    entries: usize,
     escapes_html: bool,
     is_pretty: bool,
     bytes_max: usize,
@@ -92,12 +98,13 @@ impl Writer {
                 })?;
             }
             Value::Map(map) => {
+                self.entries += map.len();
                 self.members('{', '}', map.entries().iter(), depth, |writer, (key, item)| {
                     writer.key(key);
                     writer.value(item, depth + 1)
                 })?;
             }
-            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
                 let fields = value.fields().unwrap_or_default();
                 self.members('{', '}', fields.iter(), depth, |writer, (key, item)| {
                     writer.key(key.as_bytes());
@@ -224,10 +231,41 @@ fn parse_json<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>
 /// The text itself stays out of errors; it may be a secret.
 fn parse_json_strictly<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let text = values.text_at(0);
-    eval.meter.text(text.len())?;
+    count_document(eval, text)?;
     let json = Json::parse(text).map_err(|error| Fault::new(error.to_string()))?;
     of_json(eval, json)
 }
+
+/// Before a text is read: its values stand in memory twice for a while, and what is nested is read once for
+/// every level around it.
+fn count_document(eval: &mut Eval<'_>, text: &[u8]) -> Result<()> {
+    let (mut elements, mut maps, mut depth, mut depth_max) = (0, 0, 0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b',' => elements += 1,
+            b'[' | b'{' => {
+                elements += 1;
+                maps += usize::from(*byte == b'{');
+                depth += 1;
+                depth_max = depth_max.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    eval.meter.text(text.len())?;
+    eval.meter.read(text.len().saturating_mul(depth_max) / BYTES_SKIPPED)?;
+    eval.meter.elements(elements)?;
+    eval.meter.maps(maps)
+}
+
+/// Bytes that are passed over in the time of one that is read.
+const BYTES_SKIPPED: usize = 4;
 
 /// Owned values, numbers as floats.
 fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
@@ -245,6 +283,7 @@ fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
             List::of_json(items.collect::<Result<_>>()?)
         }
         Json::Object(members) => {
+            eval.meter.maps(1)?;
             eval.meter.elements(members.len())?;
             let entries = members.into_iter();
             let entries = entries.map(|(k, v)| Ok((k.into_bytes().into(), of_json(eval, v)?)));

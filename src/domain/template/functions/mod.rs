@@ -3,9 +3,12 @@
 //! A row says everything about a function: its parameters as Go types, so that the evaluator can check
 //! arguments as Go does, one line of documentation, and the code.
 
+mod certificate;
+mod cipher;
 mod collection;
 mod effect;
 mod encoding;
+mod examples;
 mod json;
 mod md5;
 mod moment;
@@ -26,6 +29,8 @@ mod toml;
 mod uppercase;
 mod yaml;
 
+pub(crate) use regex::Expressions;
+
 use super::error::Result;
 use super::go::builtins;
 use super::go::eval::Eval;
@@ -42,6 +47,8 @@ pub(crate) enum Param {
     Bool,
     /// `time.Duration`
     Duration,
+    /// `sprig.certificate`
+    Certificate,
     /// `float64`
     Float,
     Int,
@@ -57,7 +64,6 @@ pub(crate) enum Param {
     Texts,
     /// `time.Time`
     Time,
-    #[expect(dead_code, reason = "sprig_derivePassword takes one")]
     Uint32,
     /// `*semver.Version`
     Version,
@@ -70,6 +76,7 @@ impl Param {
             Self::Anys => "[]interface {}",
             Self::Bool => "bool",
             Self::Duration => "time.Duration",
+            Self::Certificate => "sprig.certificate",
             Self::Float => "float64",
             Self::Int => "int",
             Self::Location => "*time.Location",
@@ -89,6 +96,7 @@ impl Param {
             Self::Any | Self::Reflect => "any",
             Self::Anys => "list",
             Self::Bool => "bool",
+            Self::Certificate => "certificate",
             Self::Float => "float",
             Self::Int | Self::Uint32 => "int",
             Self::Map => "map",
@@ -143,13 +151,32 @@ impl Function {
         self.params.get(i.min(last)).copied().unwrap_or(Param::Any)
     }
 
-    fn shown(&self) -> [String; 3] {
-        let mut params: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
+    fn shown(&self) -> FunctionDoc {
+        let mut parameters: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
         if self.is_variadic {
-            params.push("…");
+            parameters.push("…");
         }
-        [self.name.to_owned(), params.join(" "), self.doc.to_owned()]
+        let examples = examples::EXAMPLES.iter().filter(|(name, ..)| *name == self.name);
+        FunctionDoc {
+            name: self.name,
+            parameters: parameters.join(" "),
+            doc: self.doc,
+            examples: examples.map(|(_, template, output)| (*template, *output)).collect(),
+        }
     }
+}
+
+/// What a person wants to know of a function.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FunctionDoc {
+    /// As templates call it.
+    pub name: &'static str,
+    /// The kinds of its arguments.
+    pub parameters: String,
+    /// One line.
+    pub doc: &'static str,
+    /// Templates and what they give.
+    pub examples: Vec<(&'static str, &'static str)>,
 }
 
 /// A row with a fixed number of parameters.
@@ -175,6 +202,8 @@ pub(crate) const fn many(
 /// The table. Each part is sorted by name.
 const TABLES: &[&[Function]] = &[
     builtins::TABLE,
+    certificate::TABLE,
+    cipher::TABLE,
     collection::TABLE,
     effect::TABLE,
     encoding::TABLE,
@@ -197,60 +226,21 @@ const TABLES: &[&[Function]] = &[
     yaml::TABLE,
 ];
 
-/// Functions of consul-template that are not here yet.
-const NOT_YET: &[&str] = &["pkiCert"];
-
-/// The rest of sprig, without its prefix.
-const SPRIG_NOT_YET: &[&str] = &[
-    "bcrypt",
-    "buildCustomCert",
-    "decryptAES",
-    "derivePassword",
-    "encryptAES",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
-    "randInt",
-    "shuffle",
-];
-
-/// What is known of a name.
-pub(crate) enum Support {
-    Here(&'static Function),
-    NotYet,
-    Unknown,
-}
-
 /// Looks a function up.
-pub(crate) fn find(name: &str) -> Support {
-    let found = TABLES.iter().find_map(|table| row(table, name));
-    let is_known = || {
-        let sprig = name.strip_prefix("sprig_").unwrap_or_default();
-        NOT_YET.contains(&name) || SPRIG_NOT_YET.contains(&sprig)
-    };
-    match found {
-        Some(function) => Support::Here(function),
-        None if is_known() => Support::NotYet,
-        None => Support::Unknown,
-    }
+pub(crate) fn find(name: &str) -> Option<&'static Function> {
+    TABLES.iter().find_map(|table| row(table, name))
 }
 
-/// Every function with its parameters and its line of documentation, sorted by name.
-pub fn list() -> Vec<[String; 3]> {
-    let mut all: Vec<[String; 3]> = TABLES.iter().copied().flatten().map(Function::shown).collect();
+/// The names of all functions.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().copied().flatten().map(|row| row.name)
+}
+
+/// Every function with its parameters, its line of documentation and examples, sorted by name.
+pub fn list() -> Vec<FunctionDoc> {
+    let mut all: Vec<FunctionDoc> = TABLES.iter().copied().flatten().map(Function::shown).collect();
     all.sort();
     all
-}
-
-/// The names that consul-template knows and we do not yet, sorted.
-pub fn list_not_yet() -> Vec<String> {
-    let sprig = SPRIG_NOT_YET.iter().map(|name| format!("sprig_{name}"));
-    NOT_YET.iter().map(|name| (*name).to_owned()).chain(sprig).collect()
 }
 
 /// Looks a method of a value up; the value comes first among the arguments.
@@ -261,6 +251,9 @@ pub(crate) fn find_method(receiver: &Value<'_>, name: &str) -> Option<&'static F
         Value::Named(named) => {
             let mut tables = methods_of(named).iter();
             tables.find_map(|table| row(table, name))
+        }
+        Value::Record(record) if record.type_name == secret::CERTIFICATE => {
+            row(secret::CERTIFICATE_METHODS, name)
         }
         _ => None,
     }
@@ -339,18 +332,16 @@ mod tests {
             moment::TIME_METHODS,
             semver::METHODS,
             semver::POINTER_METHODS,
+            secret::CERTIFICATE_METHODS,
         ];
         for table in TABLES.iter().chain(&methods) {
             assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);
             assert!(table.iter().all(|row| !row.doc.is_empty() && !row.doc.contains('\n')));
         }
         TABLES.iter().for_each(|table| all.extend(table.iter().map(|row| row.name)));
-        all.extend(NOT_YET);
         let count = all.len();
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), count);
-        let sprig_not_yet = SPRIG_NOT_YET.iter().map(|name| format!("sprig_{name}"));
-        assert!(sprig_not_yet.into_iter().all(|name| !all.contains(&name.as_str())));
     }
 }

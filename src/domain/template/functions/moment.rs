@@ -206,6 +206,8 @@ fn timestamp<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>>
     if layout == "unix" {
         return eval.made(now.seconds.to_string().into_bytes());
     }
+    // Every piece of the reference time is looked for at every place.
+    eval.meter.read(layout.len().saturating_mul(40))?;
     eval.meter.text(layout.len().saturating_mul(4))?;
     eval.made(layout::format(&now, &layout).into_bytes())
 }

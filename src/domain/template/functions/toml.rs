@@ -166,6 +166,7 @@ impl<'a> Encoder<'_, 'a> {
             | Value::Secret(_)
             | Value::Auth(_)
             | Value::Wrap(_)
+            | Value::Record(_)
             | Value::Scratch => {
                 self.inline(value)?;
             }
@@ -232,6 +233,7 @@ impl<'a> Encoder<'_, 'a> {
             | Value::Secret(_)
             | Value::Auth(_)
             | Value::Wrap(_)
+            | Value::Record(_)
             | Value::Scratch => Form::Table,
             Value::Complex(..) | Value::Channel(_) => return Err(unsupported(value)),
             _ => Form::Value,

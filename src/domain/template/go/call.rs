@@ -37,6 +37,7 @@ impl<'a> Eval<'a> {
         for (i, argument) in arguments.iter().enumerate() {
             values.push(self.argument(dot, function.param(i), argument)?);
         }
+        self.has_literal_first = arguments.first().is_some_and(is_literal);
         self.has_literal_arguments = last.is_none() && arguments.iter().all(is_literal);
         if let Some(last) = last {
             let checked = fit(last, function.param(arguments.len()));
@@ -116,6 +117,7 @@ impl<'a> Eval<'a> {
             }
             Param::Anys
             | Param::Bool
+            | Param::Certificate
             | Param::Location
             | Param::Map
             | Param::Text
@@ -168,6 +170,7 @@ fn fit<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>> {
         | (Param::Time, Value::Named(Named::Time(_)))
         | (Param::Version, Value::Named(Named::Version(_, Holding::Pointer))) => true,
         (Param::Map, Value::Map(map)) => map.of() == MapOf::Any,
+        (Param::Certificate, Value::Record(record)) => record.type_name == param.type_name(),
         (Param::Anys, Value::List(list)) => list.of == Of::Any,
         (Param::Texts, Value::List(list)) => list.of == Of::Text,
         (_, Value::Absent) if param.can_be_nil() => return Ok(param.zero()),

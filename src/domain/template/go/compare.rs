@@ -55,8 +55,8 @@ fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
         return Ok(a.is_nil() && b.is_nil());
     }
     match (a, b) {
-        (Value::Map(_) | Value::AnyMap(_) | Value::List(_), _)
-        | (_, Value::Map(_) | Value::AnyMap(_) | Value::List(_)) => {
+        (Value::Map(_) | Value::AnyMap(_) | Value::List(_) | Value::Record(_), _)
+        | (_, Value::Map(_) | Value::AnyMap(_) | Value::List(_) | Value::Record(_)) => {
             Err(Fault::new("non-comparable type, only basic kinds can be compared"))
         }
         (Value::NilPointer(_), Value::NilPointer(_)) => Ok(true),

@@ -163,6 +163,7 @@ impl Printer {
                 self.push(b"&")?;
                 self.fields(value, verb, depth + 1)
             }
+            Value::Record(_) => self.fields(value, verb, depth),
             _ => self.pointer(value, verb),
         }
     }

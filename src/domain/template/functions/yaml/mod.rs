@@ -134,7 +134,7 @@ fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
             let lock = (Value::text("rwmutex"), Map::any(Entries::new()));
             return Ok(Shape::Map(vec![lock]));
         }
-        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
             let fields = value.fields().unwrap_or_default().into_iter();
             let members = fields.map(|(key, item)| (Value::text(key.to_ascii_lowercase()), item));
             return Ok(Shape::Map(members.collect()));
