@@ -187,7 +187,7 @@ fn the_token_of_the_command_line_counts_without_a_variable() {
     let done = run(home.path());
     assert_eq!(done.code(), 1);
     assert!(done.err.contains("VAULT_TOKEN is not set"), "{}", done.err);
-    home.write(".vault-token", &format!("{token}\n"));
+    home.write(".vault-token", format!("{token}\n"));
     let done = run(home.path());
     assert_eq!((done.code(), done.out.as_str()), (0, "web"), "{}", done.err);
 }

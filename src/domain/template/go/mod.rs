@@ -9,6 +9,7 @@ pub(crate) mod float;
 mod lexer;
 pub(crate) mod literal;
 pub(crate) mod parser;
+mod parts;
 pub(crate) mod print;
 pub(crate) mod printf;
 pub(crate) mod quote;
