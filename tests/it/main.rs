@@ -21,5 +21,6 @@ mod render_live;
 mod render_tool;
 mod support;
 mod template;
+mod template_cost;
 mod template_oracle;
 mod webhook;

@@ -81,7 +81,7 @@ mod tests {
             ["toJSON", "toYAML", "sprig_upper", "toUpper", "trimSpace", "secret", "in", "env"];
         for (name, want) in [
             ("tojson", Some("\"toJSON\"")),
-            ("upper", Some("\"sprig_upper\" or \"toUpper\"")),
+            ("upper", Some("\"sprig_upper\"")),
             ("trim_space", Some("\"trimSpace\"")),
             ("secert", Some("\"secret\"")),
             ("secrets", Some("\"secret\"")),
