@@ -9,7 +9,7 @@ use vault_injector::base::time::Wall;
 use vault_injector::domain::template::{Budget, Found, Outcome, Snapshot, Template, Want};
 use vault_injector::domain::vault::Reading;
 
-const BUDGET: Budget = Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
+const BUDGET: Budget = Budget { steps: 10_000_000, depth: 250, output_bytes: 8 * 1024 * 1024 };
 
 fn snapshot(data: &Json) -> Snapshot {
     let data = data.as_object().unwrap();

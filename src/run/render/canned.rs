@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::adapter::files;
+use crate::adapter::{entropy, files};
 use crate::base::json::Json;
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
@@ -26,7 +26,8 @@ pub(super) fn read(file: &str) -> Result<Snapshot, String> {
 /// What is not in it does not exist.
 fn snapshot(data: &Json) -> Result<Snapshot, String> {
     let members = data.as_object().ok_or("want a JSON object")?;
-    let mut snapshot = Snapshot { complete: true, ..Snapshot::default() };
+    let seed = entropy::seed().ok();
+    let mut snapshot = Snapshot { complete: true, seed, ..Snapshot::default() };
     for (key, value) in members {
         match key.as_str() {
             "secrets" => {
@@ -101,6 +102,7 @@ pub(super) fn missing(file: &str, wants: &BTreeSet<Want>, snapshot: &Snapshot) -
         let same = snapshot.found.keys().filter(|known| std::mem::discriminant(*known) == kind);
         let known: Vec<&str> = same.map(Want::path).collect();
         let (one, key) = match there {
+            Want::Certificate { .. } => ("certificate", "certificates"),
             Want::File { .. } => ("file", "files"),
             Want::List { .. } => ("list", "lists"),
             Want::Read { .. } | Want::Write { .. } => ("secret", "secrets"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::adapter::clock::Clock;
 use crate::adapter::vault::VaultClient;
-use crate::adapter::{files, manifest};
+use crate::adapter::{entropy, files, manifest};
 use crate::base::json::Json;
 use crate::base::report::OneLine;
 use crate::base::secret::{Secret, SecretBytes};
@@ -170,8 +170,13 @@ impl<'o> Session<'o> {
                 let connection =
                     VaultClient::connect(&client.connection, limits::VAULT_CLIENT, clock);
                 let connection = connection.map_err(|e| Failure::usage(OneLine(&e)))?;
-                let fetcher = Fetcher { client: connection, namespace: client.namespace.clone() };
-                let snapshot = Snapshot { env: env.clone(), ..Snapshot::default() };
+                let fetcher =
+                    Fetcher { client: connection, namespace: client.namespace.clone(), clock };
+                let snapshot = Snapshot {
+                    env: env.clone(),
+                    seed: entropy::seed().ok(),
+                    ..Snapshot::default()
+                };
                 (Some(Live { fetcher, mounts: MountTable::default(), token }), snapshot)
             }
         };
@@ -366,6 +371,7 @@ fn fetch(
     want: &Want,
 ) -> Result<Found, fetching::Failure> {
     let mount = match mounts.of(want.path()) {
+        _ if matches!(want, Want::Certificate { .. }) => fetching::ANY_MOUNT,
         Some(mount) => mount.clone(),
         None => {
             let mount = fetcher.look_up_mount(token, want)?;
