@@ -348,7 +348,7 @@ fn pki_cert_is_one_want_for_each_file() {
         fields: BTreeMap::from(fields),
         destination: "/f".to_owned(),
     };
-    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), [want.clone()]);
+    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&want));
     let (leaf, key, ca) = issued(1000, 2000);
     let bundle = Bundle::of_text(format!("{leaf}{ca}{key}").as_bytes()).unwrap();
     snapshot.found.insert(want, Found::Certificate(Arc::new(bundle)));
