@@ -194,7 +194,8 @@ fn a_certificate_holds_under_the_ca_that_signed_it() {
     assert!(verify(ca, leaf, "app.shop.svc", NOW + 30 * DAY - 1).is_ok());
     assert!(verify(ca, leaf, "app.shop.svc", NOW + 30 * DAY + 1).is_err());
     assert!(verify(ca, leaf, "app.shop.svc", NOW - 1).is_err());
-    let foreign = render(r#"{{ (sprig_genCA "shop CA" 365).Cert }}"#);
+    let text = r#"{{ (sprig_genCA "shop CA" 365).Cert }}"#;
+    let foreign = render_in(text, "/another", &snapshot(1)).unwrap();
     assert_ne!(&foreign, ca);
     assert!(verify(&foreign, leaf, "app.shop.svc", NOW + 1).is_err());
 }
