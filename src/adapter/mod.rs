@@ -5,6 +5,7 @@ pub(crate) mod clock;
 pub(crate) mod entropy;
 pub(crate) mod files;
 pub(crate) mod http_client;
+pub(crate) mod kube;
 pub(crate) mod manifest;
 pub(crate) mod net;
 pub(crate) mod process;

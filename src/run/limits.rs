@@ -1,9 +1,10 @@
 //! Every bound of the program, each with its reason. Passed down as arguments.
 
-use crate::adapter::vault::ClientLimits;
 use std::time::Duration;
 
+use crate::adapter::kube::KubeLimits;
 use crate::adapter::server::Bounds;
+use crate::adapter::vault::ClientLimits;
 use crate::domain::template::Budget;
 
 /// Bytes of one admission review. API servers accept objects of 1.5 MiB (etcd's limit) and a review
@@ -63,6 +64,17 @@ pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Of a client of Vault.
 pub(crate) const VAULT_CLIENT: ClientLimits =
     ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
+
+/// Of a client of Kubernetes. Its objects have at most 1.5 MiB (etcd's limit), base64 included; API servers
+/// answer within a second unless they are in trouble. A watch that hangs is noticed after `watch` and
+/// `watch_grace`; one request in two minutes costs an API server nothing.
+pub(crate) const KUBE: KubeLimits = KubeLimits {
+    reply_bytes_max: 4 * 1024 * 1024,
+    file_bytes_max: FILE_BYTES_MAX,
+    timeout: Duration::from_secs(15),
+    watch: Duration::from_secs(120),
+    watch_grace: Duration::from_secs(15),
+};
 
 /// One render. Real templates take thousands of steps and give a few KiB.
 pub(crate) const RENDER: Budget =
