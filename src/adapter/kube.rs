@@ -228,14 +228,14 @@ impl KubeClient {
             return Err(invalid(&ask.target, "not a name that Kubernetes allows".to_owned()));
         }
         let links = Arc::clone(&self.links.lock().unwrap_or_else(PoisonError::into_inner));
-        let token = self.token(false)?;
+        let token = self.token_at(self.clock.now(), false)?;
         let stream = match self.send(&links, ask, &token) {
             Err(HttpError::NoAnswer(reason)) => match self.renewed_links(&links) {
                 Some(links) => self.send(&links, ask, &token),
                 None => Err(HttpError::NoAnswer(reason)),
             },
             Ok(stream) if stream.status == 401 => {
-                let fresh = self.token(true)?;
+                let fresh = self.token_at(self.clock.now(), true)?;
                 if fresh == token { Ok(stream) } else { self.send(&links, ask, &fresh) }
             }
             settled => settled,
@@ -274,9 +274,8 @@ impl KubeClient {
 
     /// The token, read again when it is old or `is_refused`. A file that cannot be read leaves the old one
     /// in use.
-    fn token(&self, is_refused: bool) -> Result<Arc<Secret>, KubeError> {
+    fn token_at(&self, now: Mono, is_refused: bool) -> Result<Arc<Secret>, KubeError> {
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
         if let Some((token, read_at)) = kept.as_ref()
             && !is_refused
             && now.since(*read_at) < TOKEN_AGE_MAX

@@ -12,6 +12,7 @@
 
 mod agent;
 mod documents;
+mod fake_kube;
 mod fake_vault;
 mod inject;
 mod inject_offline;

@@ -216,6 +216,13 @@ impl FakeKube {
         self.service_account.path()
     }
 
+    /// Overwrites a file of the service account and returns what it held.
+    pub(crate) fn write_file(&self, name: &str, content: &str) -> String {
+        let before = self.service_account.read(name);
+        self.service_account.write(name, content);
+        before
+    }
+
     /// What the executable needs to find this server instead of its cluster's.
     pub(crate) fn env(&self) -> [(&'static str, String); 3] {
         let folder = self.service_account().to_str().expect("a path in UTF-8").to_owned();
@@ -307,10 +314,9 @@ impl FakeKube {
         })
     }
 
-    /// Forgets the past: watches from a version before this moment are told to list again.
+    /// Forgets the past: watches from a version before the present one are told to list again.
     pub(crate) fn compact(&self) {
         self.shared.change(|inside| {
-            inside.version += 1;
             inside.forgotten = inside.version;
             inside.happenings.clear();
         });

@@ -162,7 +162,7 @@ fn route(path: &str) -> Option<(&'static str, String, String)> {
 }
 
 /// A `Status` document.
-pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> Value {
+pub(super) fn status(code: u16, reason: &str, message: &str, details: &Value) -> Value {
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "details": details, "code": code,
@@ -170,7 +170,7 @@ pub(super) fn status(code: u16, reason: &str, message: &str, details: Value) -> 
 }
 
 fn refuse(code: u16, reason: &str, message: &str) -> Answer {
-    Answer::Document(code, status(code, reason, message, json!({})))
+    Answer::Document(code, status(code, reason, message, &json!({})))
 }
 
 /// Of an object that breaks a rule of its kind; the causes are what tells it from a failed `test`.
@@ -179,7 +179,7 @@ fn refuse_object(key: &Key, field: &str, message: &str) -> Answer {
     let text = format!("{kind} \"{}\" is invalid: {field}: {message}", key.2);
     let causes = json!([{ "reason": "FieldValueInvalid", "message": message, "field": field }]);
     let details = json!({ "name": key.2, "group": group, "kind": kind, "causes": causes });
-    Answer::Document(422, status(422, "Invalid", &text, details))
+    Answer::Document(422, status(422, "Invalid", &text, &details))
 }
 
 pub(super) fn answer(inside: &mut Inside, request: &Request) -> Answer {
@@ -345,7 +345,7 @@ fn check(inside: &mut Inside, key: &Key, body: &Value) -> Option<Answer> {
     let owners = body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     for owner in owners.into_iter().flatten() {
         let is_there = |m: &&str| owner[*m].as_str().is_some_and(|text| !text.is_empty());
-        if !["apiVersion", "kind", "name", "uid"].iter().all(|member| is_there(&member)) {
+        if !["apiVersion", "kind", "name", "uid"].iter().all(|member| is_there(member)) {
             return Some(refuse_object(key, "metadata.ownerReferences", "must not be empty"));
         }
     }

@@ -57,7 +57,7 @@ fn talk(
     let mut stream = BufReader::new(StreamOwned::new(tls, stream));
     while let Some(request) = read_request(&mut stream, shared)? {
         let (number, fault) = record(&request, connection, shared);
-        if !answer(stream.get_mut(), &request, fault, number, shared)? {
+        if !answer(stream.get_mut(), &request, fault.as_ref(), number, shared)? {
             return Ok(());
         }
     }
@@ -68,7 +68,7 @@ fn talk(
 fn answer(
     stream: &mut Stream,
     request: &Request,
-    fault: Option<Fault>,
+    fault: Option<&Fault>,
     number: usize,
     shared: &Shared,
 ) -> io::Result<bool> {
@@ -79,14 +79,14 @@ fn answer(
     match fault {
         None => {}
         Some(Fault::Close) => return Ok(false),
-        Some(Fault::Foreign(status, body)) => return refused(status, &[], body),
+        Some(Fault::Foreign(status, body)) => return refused(*status, &[], body),
         Some(Fault::Garbage(body)) => return refused(200, &[], body),
         Some(Fault::Status(status, wait)) => {
             let wait = wait.map(|seconds| ("Retry-After", seconds.to_string()));
-            let body = api::status(status, "InternalError", "told to fail", json!({}));
-            return refused(status, wait.as_slice(), &body.to_string());
+            let body = api::status(*status, "InternalError", "told to fail", &json!({}));
+            return refused(*status, wait.as_slice(), &body.to_string());
         }
-        Some(Fault::Slow(wait)) => thread::sleep(wait),
+        Some(Fault::Slow(wait)) => thread::sleep(*wait),
         Some(Fault::Hang) => return wait_for_end(shared),
         Some(Fault::HalfOpen) => {
             begin_stream(stream, shared, number)?;
@@ -128,7 +128,7 @@ fn watch(
 ) -> io::Result<()> {
     let end = Instant::now() + limit;
     let expired = || {
-        let error = api::status(410, "Expired", "too old resource version", json!({}));
+        let error = api::status(410, "Expired", "too old resource version", &json!({}));
         format!("{}\n", json!({ "type": "ERROR", "object": error }))
     };
     let (round, mut next) = {
