@@ -11,8 +11,9 @@ use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
 use crate::domain::inject::{AgentChoice, InjectConfig, quantity};
+use crate::domain::serving::objects::{Cluster, SERVICE_ACCOUNT_DIR};
 use crate::run;
-use crate::run::webhook::{Certificate, Config};
+use crate::run::webhook::{Automation, Certificate, Config};
 use crate::telemetry::log::{Format, Level, Log};
 
 /// Something wrong with one option, for people.
@@ -59,7 +60,7 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     for notice in notices(&settings, env) {
         log.warn(notice.message, &[("option", &notice.option)]);
     }
-    match run::webhook::run(settings.into_config(), log) {
+    match run::webhook::run(settings.into_config(env), log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("webhook ended", &[("error", &OneLine(&error))]);
@@ -84,6 +85,7 @@ struct Settings {
     listen: String,
     log_format: Format,
     log_level: Level,
+    service_account_dir: String,
     telemetry_path: String,
     tls_auto: String,
     tls_auto_hosts: String,
@@ -119,6 +121,7 @@ impl Default for Settings {
             listen: ":8080".into(),
             log_format: Format::Standard,
             log_level: Level::Info,
+            service_account_dir: SERVICE_ACCOUNT_DIR.into(),
             telemetry_path: "/metrics".into(),
             tls_auto: String::new(),
             tls_auto_hosts: String::new(),
@@ -220,13 +223,17 @@ impl Settings {
         mistakes
     }
 
-    fn into_config(self) -> Config {
-        let certificate = if self.tls_cert_file.is_empty() {
-            Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
-        } else {
+    fn into_config(self, env: &Environment) -> Config {
+        let automation = self.automation(env);
+        let certificate = if !self.tls_cert_file.is_empty() {
             Certificate::Files { certificate: self.tls_cert_file, key: self.tls_key_file }
+        } else if automation.is_some() {
+            Certificate::Automatic
+        } else {
+            Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
         };
         Config {
+            automation,
             certificate,
             cipher_suites: list(&self.tls_cipher_suites),
             inject: self.inject,
@@ -234,6 +241,33 @@ impl Settings {
             telemetry_path: self.telemetry_path,
             tls13_only: self.tls_min_version == MinVersion::Tls13,
         }
+    }
+}
+
+impl Settings {
+    /// What the API server is to know, and where it is: what Kubernetes tells every container, and the names
+    /// that charts give.
+    fn automation(&self, env: &Environment) -> Option<Automation> {
+        let is_file_mode = !self.tls_cert_file.is_empty();
+        if self.tls_auto.is_empty() || (is_file_mode && self.tls_ca_cert_file.is_empty()) {
+            return None;
+        }
+        let get = |name: &str| env.get(name).cloned().unwrap_or_default();
+        // The kubelet calls the machine like the pod, unless the pod uses the node's network.
+        let pod = Some(get("POD_NAME")).filter(|name| !name.is_empty());
+        Some(Automation {
+            ca_file: is_file_mode.then(|| self.tls_ca_cert_file.clone()),
+            cluster: Cluster {
+                host: get("KUBERNETES_SERVICE_HOST"),
+                port: get("KUBERNETES_SERVICE_PORT"),
+                service_account_dir: self.service_account_dir.clone(),
+            },
+            configuration: self.tls_auto.clone(),
+            elects: self.use_leader_elector && !is_file_mode,
+            hosts: list(&self.tls_auto_hosts),
+            namespace: get("NAMESPACE"),
+            pod: pod.unwrap_or_else(|| get("HOSTNAME")),
+        })
     }
 }
 
@@ -250,7 +284,12 @@ struct Notice {
 
 /// Options that are understood but not acted on, and variables that look like options and are none.
 fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
-    const UNUSED: &str = "option has no effect yet, the caBundle is yours to set";
+    const NEEDS_AUTO: &str = "option has no effect without AGENT_INJECT_TLS_AUTO";
+    const NEEDS_FILES: &str = "option has no effect without AGENT_INJECT_TLS_CERT_FILE";
+    const NEEDS_CA: &str =
+        "option has no effect without AGENT_INJECT_TLS_CA_CERT_FILE, beside a certificate file";
+    const NO_HOSTS: &str =
+        "without names the certificate is for localhost, which no API server asks for";
     const UNKNOWN_CA: &str = "without certificate files the certificate is signed by a CA of this process, \
                               which no API server trusts";
     let mut notices = Vec::new();
@@ -258,21 +297,22 @@ fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
         notices.push(Notice { option: option.to_owned(), message });
     };
     let has_files = !settings.tls_cert_file.is_empty();
-    if !has_files {
+    let (has_auto, has_ca) = (!settings.tls_auto.is_empty(), !settings.tls_ca_cert_file.is_empty());
+    if !has_files && !has_auto {
         tell("AGENT_INJECT_TLS_CERT_FILE", UNKNOWN_CA);
     }
-    if !settings.tls_auto.is_empty() {
-        tell("AGENT_INJECT_TLS_AUTO", UNUSED);
+    if has_auto && has_files && !has_ca {
+        tell("AGENT_INJECT_TLS_AUTO", NEEDS_CA);
     }
-    if !settings.tls_ca_cert_file.is_empty() {
-        tell("AGENT_INJECT_TLS_CA_CERT_FILE", UNUSED);
+    if has_auto && !has_files && settings.tls_auto_hosts.is_empty() {
+        tell("AGENT_INJECT_TLS_AUTO_HOSTS", NO_HOSTS);
+    }
+    if has_ca && !(has_files && has_auto) {
+        tell("AGENT_INJECT_TLS_CA_CERT_FILE", if has_files { NEEDS_AUTO } else { NEEDS_FILES });
     }
     // With files there is nothing to elect anybody for.
-    if settings.use_leader_elector && !has_files {
-        tell(
-            "AGENT_INJECT_USE_LEADER_ELECTOR",
-            "option has no effect yet, replicas do not share a CA",
-        );
+    if settings.use_leader_elector && !has_files && !has_auto {
+        tell("AGENT_INJECT_USE_LEADER_ELECTOR", NEEDS_AUTO);
     }
     if !settings.is_log_format_known {
         tell("AGENT_INJECT_LOG_FORMAT", "neither standard nor json, writing standard");
@@ -514,14 +554,15 @@ const TABLE: &[Row] = &[
     row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
     row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
-    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of; no effect yet"),
-    row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses of a self-signed certificate; localhost without it"),
-    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA to put into the MutatingWebhookConfiguration; no effect yet"),
-    row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; self-signed without it"),
+    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration whose caBundle is kept: the certificate is then made and renewed by itself"),
+    row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses that API servers reach us by: of the certificate made here, and of the entries whose caBundle is kept"),
+    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA certificates of the certificate file, to keep in the caBundle of AGENT_INJECT_TLS_AUTO"),
+    row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; made here without it"),
     row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow"),
     row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
     row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
-    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep the self-signed certificate; no effect yet"),
+    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep CA and caBundle for all"),
+    row("", "SERVICE_ACCOUNT_DIR", SERVICE_ACCOUNT_DIR, Field::Text(|s| &mut s.service_account_dir), "folder of our own token, ca.crt and namespace, for the API server"),
     // The agents' image and identity.
     row("agent", "AGENT", "auto", Field::Read(read_agent), "flavour of the agents: native, vault, or auto to tell by the image"),
     row("vault-image", "VAULT_IMAGE", crate::domain::inject::DEFAULT_IMAGE, Field::Text(|s| &mut s.inject.image), "image of the agents"),

@@ -43,8 +43,11 @@ pub fn merge(bundle: &[Listed], wanted: &[Authority], now: Now) -> Option<Vec<St
         .filter(|listed| !listed.authority.is_expired(now))
         .filter(|listed| seen.insert(&listed.authority.fingerprint))
         .collect();
-    let mut spare: Vec<&Listed> =
-        kept.iter().filter(|listed| !wanted.iter().any(|ca| is_same(listed, ca))).copied().collect();
+    let mut spare: Vec<&Listed> = kept
+        .iter()
+        .filter(|listed| !wanted.iter().any(|ca| is_same(listed, ca)))
+        .copied()
+        .collect();
     spare.sort_by_key(|listed| (!listed.is_ours, listed.authority.not_before));
     let excess = (kept.len() + missing.len()).saturating_sub(CERTIFICATES_MAX);
     spare.truncate(excess);

@@ -432,7 +432,8 @@ impl Replica {
             Role::Follower => None,
             Role::Leader => {
                 let is_old_lock = self.elector.as_ref()?.kind() == Kind::ConfigMap;
-                let leaf = self.served.as_ref().filter(|_| is_old_lock && !self.is_served_shared)?;
+                let leaf =
+                    self.served.as_ref().filter(|_| is_old_lock && !self.is_served_shared)?;
                 let is_new = self.written.as_ref() != Some(&leaf.fingerprint);
                 (is_new && self.trust.has(&leaf.ca)).then_some(Action::WriteShared)
             }
@@ -455,7 +456,9 @@ impl Replica {
                     elector.hear(ask, heard, began, now.mono, spread);
                 }
             }
-            (Action::WriteCa(_), Outcome::Ca(result)) => self.hear_written_ca(result, now.mono, spread),
+            (Action::WriteCa(_), Outcome::Ca(result)) => {
+                self.hear_written_ca(result, now.mono, spread)
+            }
             (_, Outcome::Ca(result)) => self.hear_ca(result, now.mono, spread),
             (_, Outcome::Own(own)) => {
                 self.own_due = now.mono + if own.is_none() { LOOK } else { Duration::ZERO };

@@ -104,8 +104,7 @@ impl World {
         let own = self.authority(MEMORY_SECONDS);
         let leaf = self.leaf(&own);
         let own = Shelf { current: Some(own), ..Shelf::default() };
-        let elector =
-            elects.map(|name| Box::new(Elector::new(name.to_owned(), Timing::USUAL)));
+        let elector = elects.map(|name| Box::new(Elector::new(name.to_owned(), Timing::USUAL)));
         let now = self.now().mono;
         Actor {
             replica: Replica::new(Duty::Everything { own, leaf, elector }, now),
@@ -230,8 +229,7 @@ impl World {
             Ask::Read(kind) | Ask::Write(kind, _) => *kind,
             Ask::Oneself | Ask::Owner(_) => Kind::ConfigMap,
         };
-        let is_allowed =
-            if kind == Kind::Lease { self.rbac.leases } else { self.rbac.config_maps };
+        let is_allowed = if kind == Kind::Lease { self.rbac.leases } else { self.rbac.config_maps };
         let failed = Trouble::Failed { retry_after: None };
         let refused = match self.is_up && !actor.is_cut_off {
             false => Some(failed),
@@ -412,10 +410,12 @@ fn replicas_stay_trusted_whatever_happens_to_them() {
     for seed in 0..12 {
         let mut world = World::new(seed, ALL);
         let elects = seed % 3 != 0;
-        let name = |world: &mut World, place: usize| elects.then(|| {
-            // A restarted container keeps its name, a new pod has another.
-            format!("pod{place}-{}", world.below(2))
-        });
+        let name = |world: &mut World, place: usize| {
+            elects.then(|| {
+                // A restarted container keeps its name, a new pod has another.
+                format!("pod{place}-{}", world.below(2))
+            })
+        };
         let mut actors: Vec<Actor> = (0..3)
             .map(|place| {
                 let name = name(&mut world, place);
@@ -464,7 +464,11 @@ fn replicas_stay_trusted_whatever_happens_to_them() {
         }
         // Each start and each reset may cost every replica one, and each CA one.
         let most = 4 * starts + 6 * resets + 40;
-        assert!(world.patches < most, "{} patches, {starts} starts, {resets} resets", world.patches);
+        assert!(
+            world.patches < most,
+            "{} patches, {starts} starts, {resets} resets",
+            world.patches
+        );
     }
 }
 
