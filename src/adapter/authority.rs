@@ -254,9 +254,7 @@ fn is_ours(certificate: &CertificateDer<'static>) -> Option<bool> {
 }
 
 /// PEM of certificates, one after the other.
-pub(crate) fn to_pem<'a>(
-    certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>,
-) -> String {
+pub(crate) fn to_pem<C: AsRef<[u8]>>(certificates: impl IntoIterator<Item = C>) -> String {
     use base64::Engine as _;
     const LINE: usize = 64;
     let mut out = String::new();

@@ -75,7 +75,6 @@ fn bundles_are_told_apart_from_what_is_none() {
     }
 }
 
-/// Made by vault-k8s 1.7.2.
 #[test]
 fn moments_are_read_from_any_certificate() {
     let foreign = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();

@@ -248,6 +248,7 @@ impl Automatic {
             Action::Lock(ask) => Outcome::Lock(self.locks.perform(&mut self.kube, ask)),
             Action::Patch(fixes) => {
                 let known = self.own.certificates().chain(self.common.certificates());
+                let known = known.cloned();
                 Outcome::Bundle(self.bundles.patch(&mut self.kube, &self.shared, known, fixes))
             }
             Action::ReadBundle => Outcome::Bundle(self.bundles.read(&mut self.kube, &self.shared)),

@@ -71,15 +71,15 @@ impl Bundles {
     }
 
     /// Writes these certificates into these places. `ours` are those that may not be in any bundle yet.
-    pub(super) fn patch<'a>(
+    pub(super) fn patch(
         &mut self,
         kube: &mut Kube,
         shared: &Shared,
-        ours: impl Iterator<Item = &'a Der>,
+        ours: impl Iterator<Item = Der>,
         fixes: &[(usize, Vec<String>)],
     ) -> Result<Vec<Entry>, Trouble> {
         let mut known = self.certificates.clone();
-        known.extend(ours.map(|der| (fingerprint(der), der.clone())));
+        known.extend(ours.map(|der| (fingerprint(&der), der)));
         known.extend(self.of_file.iter().map(|der| (fingerprint(der), der.clone())));
         let pem = |names: &Vec<String>| to_pem(names.iter().filter_map(|name| known.get(name)));
         let bundles: Vec<_> =
