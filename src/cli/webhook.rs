@@ -245,8 +245,17 @@ impl Settings {
 }
 
 impl Settings {
-    /// What the API server is to know, and where it is: what Kubernetes tells every container, and the names
-    /// that charts give.
+    /// Where the API server is: known in every pod, and outside of clusters to whoever says so.
+    fn cluster(&self, env: &Environment) -> Option<Cluster> {
+        let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        Some(Cluster {
+            host: set("KUBERNETES_SERVICE_HOST")?,
+            port: set("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".into()),
+            service_account_dir: self.service_account_dir.clone(),
+        })
+    }
+
+    /// What the API server is to know of our certificate.
     fn automation(&self, env: &Environment) -> Option<Automation> {
         let is_file_mode = !self.tls_cert_file.is_empty();
         if self.tls_auto.is_empty() || (is_file_mode && self.tls_ca_cert_file.is_empty()) {
@@ -257,11 +266,7 @@ impl Settings {
         let pod = Some(get("POD_NAME")).filter(|name| !name.is_empty());
         Some(Automation {
             ca_file: is_file_mode.then(|| self.tls_ca_cert_file.clone()),
-            cluster: Cluster {
-                host: get("KUBERNETES_SERVICE_HOST"),
-                port: get("KUBERNETES_SERVICE_PORT"),
-                service_account_dir: self.service_account_dir.clone(),
-            },
+            cluster: self.cluster(env),
             configuration: self.tls_auto.clone(),
             elects: self.use_leader_elector && !is_file_mode,
             hosts: list(&self.tls_auto_hosts),
@@ -552,6 +557,7 @@ const TABLE: &[Row] = &[
     row("listen", "LISTEN", ":8080", Field::Read(read_listen), "address to serve on"),
     row("log-format", "LOG_FORMAT", "standard", Field::Read(read_log_format), "json, or standard for text"),
     row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
+    row("", "SERVICE_ACCOUNT_DIR", SERVICE_ACCOUNT_DIR, Field::Text(|s| &mut s.service_account_dir), "folder of token, ca.crt and namespace for the API server"),
     row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
     row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration whose caBundle is kept: the certificate is then made and renewed by itself"),
@@ -562,7 +568,6 @@ const TABLE: &[Row] = &[
     row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
     row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
     row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep CA and caBundle for all"),
-    row("", "SERVICE_ACCOUNT_DIR", SERVICE_ACCOUNT_DIR, Field::Text(|s| &mut s.service_account_dir), "folder of our own token, ca.crt and namespace, for the API server"),
     // The agents' image and identity.
     row("agent", "AGENT", "auto", Field::Read(read_agent), "flavour of the agents: native, vault, or auto to tell by the image"),
     row("vault-image", "VAULT_IMAGE", crate::domain::inject::DEFAULT_IMAGE, Field::Text(|s| &mut s.inject.image), "image of the agents"),

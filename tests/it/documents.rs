@@ -182,8 +182,8 @@ fn the_list_of_the_webhooks_options_is_its_help() {
     let told = program.run(LIMIT);
     let mut text = "<!-- Written by tests/it/documents.rs: change the table in src/cli/webhook.rs. -->\n\n\
          # Options of the webhook\n\n\
-         Names and values are those of `vault-k8s agent-inject`, and `AGENT_INJECT_AGENT`. The variable beats\n\
-         the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
+         Names and values are those of `vault-k8s agent-inject`, and two of our own: `AGENT_INJECT_AGENT` and\n\
+         `AGENT_INJECT_SERVICE_ACCOUNT_DIR`. The variable beats the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
          of them named.\n\n\
          | variable | flag | what it says |\n|---|---|---|\n"
         .to_owned();

@@ -209,3 +209,16 @@ fn the_offline_seam_needs_no_address() {
     assert_eq!(config.agent, AgentChoice::Vault);
     assert_eq!(inject_config(&env(&[("AGENT_INJECT_AGENT", "x")])).unwrap_err().len(), 1);
 }
+
+#[test]
+fn the_api_server_is_where_kubernetes_says() {
+    let settings = read(&[], &addressed(&[])).unwrap();
+    assert_eq!(settings.cluster(&env(&[])), None);
+    let host = ("KUBERNETES_SERVICE_HOST", "fd00::1");
+    let cluster = settings.cluster(&env(&[host])).unwrap();
+    assert_eq!((&*cluster.host, &*cluster.port), ("fd00::1", "443"));
+    assert_eq!(cluster.service_account_dir, "/var/run/secrets/kubernetes.io/serviceaccount");
+    let moved = read(&[], &addressed(&[("AGENT_INJECT_SERVICE_ACCOUNT_DIR", "/x")])).unwrap();
+    let cluster = moved.cluster(&env(&[host, ("KUBERNETES_SERVICE_PORT", "6443")])).unwrap();
+    assert_eq!((&*cluster.port, &*cluster.service_account_dir), ("6443", "/x"));
+}

@@ -43,8 +43,8 @@ use crate::telemetry::metrics::Metrics;
 pub(crate) struct Automation {
     /// A file of CAs for the `caBundle`, where the certificate is somebody else's; then nothing else is kept.
     pub(crate) ca_file: Option<String>,
-    /// The API server.
-    pub(crate) cluster: Cluster,
+    /// The API server; `None` outside of clusters.
+    pub(crate) cluster: Option<Cluster>,
     /// Name of the `MutatingWebhookConfiguration`.
     pub(crate) configuration: String,
     /// Whether one of several replicas is to lead.

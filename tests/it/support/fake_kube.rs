@@ -355,10 +355,13 @@ impl FakeKube {
 
     /// Cuts every open connection, idle or not.
     pub(crate) fn cut_connections(&self) {
-        for stream in self.shared.lock().streams.values() {
-            // A connection that ended by itself is as good.
-            let _gone = stream.shutdown(Shutdown::Both);
-        }
+        self.shared.change(|inside| {
+            for stream in inside.streams.values() {
+                // A connection that ended by itself is as good.
+                let _gone = stream.shutdown(Shutdown::Both);
+            }
+            inside.watch_rounds += 1;
+        });
     }
 
     // What it saw.

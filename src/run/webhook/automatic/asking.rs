@@ -38,7 +38,7 @@ impl Quiet {
 /// The API server as one replica sees it.
 pub(super) struct Kube {
     clock: Clock,
-    cluster: Cluster,
+    cluster: Option<Cluster>,
     client: Option<Arc<KubeClient>>,
     events: Sender<Event>,
     log: Log,
@@ -52,7 +52,7 @@ pub(super) struct Kube {
 
 impl Kube {
     pub(super) fn new(
-        (cluster, namespace): (Cluster, String),
+        (cluster, namespace): (Option<Cluster>, String),
         watched: String,
         clock: Clock,
         (log, metrics): (Log, Arc<Metrics>),
@@ -112,8 +112,12 @@ impl Kube {
 
     /// The files that it needs may come late.
     fn client(&mut self) -> Option<Arc<KubeClient>> {
+        let Some(cluster) = &self.cluster else {
+            self.complain("cluster", &"there is none: KUBERNETES_SERVICE_HOST is not set");
+            return None;
+        };
         if self.client.is_none() {
-            match KubeClient::connect(&self.cluster, limits::KUBE, self.clock) {
+            match KubeClient::connect(cluster, limits::KUBE, self.clock) {
                 Ok(client) => {
                     self.works("service account");
                     let client = Arc::new(client);
@@ -157,8 +161,15 @@ fn keep_watching(
             Ok(seen) => {
                 pace.succeed();
                 told.clear();
-                let is_news = !matches!(seen, Watched::Unchanged);
-                if is_news && events.send(Event::Changed).is_err() {
+                match &seen {
+                    Watched::Unchanged => continue,
+                    Watched::Absent => log.debug("no webhook configuration", &[]),
+                    Watched::Present(stored) => {
+                        let version = &stored.object.metadata.resource_version;
+                        log.debug("webhook configuration changed", &[("version", version)]);
+                    }
+                }
+                if events.send(Event::Changed).is_err() {
                     return;
                 }
                 continue;

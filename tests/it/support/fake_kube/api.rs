@@ -345,7 +345,7 @@ fn check(inside: &mut Inside, key: &Key, body: &Value) -> Option<Answer> {
     let owners = body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     for owner in owners.into_iter().flatten() {
         let is_there = |m: &&str| owner[*m].as_str().is_some_and(|text| !text.is_empty());
-        if !["apiVersion", "kind", "name", "uid"].iter().all(|member| is_there(member)) {
+        if !["apiVersion", "kind", "name", "uid"].iter().all(is_there) {
             return Some(refuse_object(key, "metadata.ownerReferences", "must not be empty"));
         }
     }

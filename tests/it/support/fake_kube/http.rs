@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -110,38 +110,42 @@ fn answer(
         Answer::Document(status, body) => refused(status, &[], &body.to_string()),
         Answer::Watch { from, limit } => {
             begin_stream(stream, shared, number)?;
-            shared.change(|inside| inside.open_watches += 1);
-            let ended = watch(stream, request, from, limit, shared);
+            let Some(start) = shared.change(|inside| start_of_watch(inside, from)) else {
+                chunk(stream, &expired())?;
+                return chunk(stream, "").map(|()| true);
+            };
+            let ended = watch(stream, request, start, Instant::now() + limit, shared);
             shared.change(|inside| inside.open_watches -= 1);
             ended.map(|()| true)
         }
     }
 }
 
-/// Events from version `from` on, until the watch has lasted long enough.
+/// The event that ends a watch from a version that is forgotten.
+fn expired() -> String {
+    let error = api::status(410, "Expired", "too old resource version", &json!({}));
+    format!("{}\n", json!({ "type": "ERROR", "object": error }))
+}
+
+/// Opens a watch: the place of the first happening after version `from`, and the round it belongs to.
+fn start_of_watch(inside: &mut Inside, from: u64) -> Option<(usize, u64)> {
+    if from < inside.forgotten {
+        return None;
+    }
+    let is_old = |what: &What, version| version <= from || !matches!(what, What::Change(..));
+    let old = inside.happenings.iter().take_while(|h| is_old(&h.what, h.version)).count();
+    inside.open_watches += 1;
+    Some((old, inside.watch_rounds))
+}
+
+/// Events as they come, until the watch has lasted long enough.
 fn watch(
     stream: &mut Stream,
     request: &Request,
-    from: u64,
-    limit: Duration,
+    (mut next, round): (usize, u64),
+    end: Instant,
     shared: &Shared,
 ) -> io::Result<()> {
-    let end = Instant::now() + limit;
-    let expired = || {
-        let error = api::status(410, "Expired", "too old resource version", &json!({}));
-        format!("{}\n", json!({ "type": "ERROR", "object": error }))
-    };
-    let (round, mut next) = {
-        let inside = shared.lock();
-        if from < inside.forgotten {
-            drop(inside);
-            chunk(stream, &expired())?;
-            return chunk(stream, "");
-        }
-        let is_old = |what: &What, version| version <= from || !matches!(what, What::Change(..));
-        let old = inside.happenings.iter().take_while(|h| is_old(&h.what, h.version)).count();
-        (inside.watch_rounds, old)
-    };
     loop {
         let (events, is_over) = {
             let is_quiet = |inside: &mut Inside| {
