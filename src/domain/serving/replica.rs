@@ -178,6 +178,9 @@ pub struct Replica {
     bundle: Task,
     bundle_read: Option<Mono>,
     is_bundle_forbidden: bool,
+    /// For failures of a patch; of reads there is `bundle`.
+    patch: Task,
+    /// For patches that somebody undoes.
     patches: Task,
     patched: Option<Mono>,
     is_proven: bool,
@@ -212,6 +215,7 @@ impl Replica {
             bundle: task,
             bundle_read: None,
             is_bundle_forbidden: false,
+            patch: task,
             patches: task,
             patched: None,
             is_proven: false,
@@ -316,7 +320,7 @@ impl Replica {
             moments.push(self.started + GRACE);
         }
         if self.live.is_some() && self.may_patch(now.mono) {
-            moments.push(self.patches.due);
+            moments.extend([self.patch.due, self.patches.due]);
         }
         if !self.is_file_mode {
             moments.push(self.read_ca.due);
@@ -414,7 +418,8 @@ impl Replica {
         }
         let live = self.live.as_ref()?;
         let is_quiet = self.patched.is_none_or(|at| now.mono.since(at) >= QUIET);
-        if !self.may_patch(now.mono) || (now.mono < self.patches.due && !is_quiet) {
+        let is_undone = now.mono < self.patches.due && !is_quiet;
+        if !self.may_patch(now.mono) || now.mono < self.patch.due || is_undone {
             return None;
         }
         let wanted = self.wanted(now);
@@ -475,7 +480,14 @@ impl Replica {
                 }
                 self.patched = Some(now.mono);
                 self.patches.due = now.mono + self.patches.pace.fail(None, spread);
+                self.patch.succeed(now.mono);
                 self.hear_bundle(entries, now);
+            }
+            (Action::Patch(_), Outcome::Bundle(Err(trouble))) => {
+                // What was read may be old.
+                self.live = None;
+                self.patch.fail(trouble, now.mono, spread);
+                self.bundle.due = self.patch.due;
             }
             (_, Outcome::Bundle(Ok(entries))) => self.hear_bundle(entries, now),
             (_, Outcome::Bundle(Err(trouble))) => {

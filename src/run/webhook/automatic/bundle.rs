@@ -87,7 +87,7 @@ impl Bundles {
         let Some(configuration) = &self.configuration else { return Err(Trouble::Conflict) };
         let patch = configuration.object.ca_patch(&bundles);
         let write = |client: &KubeClient, _: &str| client.patch("", &self.name, &patch);
-        let stored = kube.ask("webhook configuration", Quiet::NEVER, write)?;
+        let stored = kube.ask("caBundle", Quiet::NEVER, write)?;
         shared.metrics.patched();
         let counts: Vec<String> = fixes.iter().map(|(_, names)| names.len().to_string()).collect();
         shared.log.info(
