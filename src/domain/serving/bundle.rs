@@ -29,8 +29,8 @@ pub const CERTIFICATES_MAX: usize = 16;
 
 /// The fingerprints of the bundle as it should be, `None` when it is right. Takes nothing from anybody but what has
 /// expired, and what is too much.
-pub fn merge(bundle: &[Listed], wanted: &[Authority], now: Now) -> Option<Vec<String>> {
-    let wanted: Vec<&Authority> = wanted.iter().filter(|ca| !ca.is_expired(now)).collect();
+pub fn merge(bundle: &[Listed], wanted: &[&Authority], now: Now) -> Option<Vec<String>> {
+    let wanted: Vec<&Authority> = wanted.iter().filter(|ca| !ca.is_expired(now)).copied().collect();
     let is_same = |listed: &Listed, ca: &Authority| listed.authority.fingerprint == ca.fingerprint;
     let lacking = |ca: &&&Authority| !bundle.iter().any(|listed| is_same(listed, ca));
     let missing: Vec<&Authority> = wanted.iter().filter(lacking).copied().collect();
@@ -122,6 +122,7 @@ mod tests {
             ("b", "", None),
         ] {
             let wanted: Vec<Authority> = all(wanted).into_iter().map(|l| l.authority).collect();
+            let wanted: Vec<&Authority> = wanted.iter().collect();
             let merged = merge(&all(bundle), &wanted, NOW).map(|names| names.join(" "));
             assert_eq!(merged.as_deref(), want, "{bundle} + {wanted:?}");
         }
@@ -132,6 +133,7 @@ mod tests {
         let bundle = "x5 A30 A10 A20 x1 x2 x3 x4 x6 x7 x8 x9 x10 x11 x12 A40";
         let merged = |bundle: &str, wanted: &str| {
             let wanted: Vec<Authority> = all(wanted).into_iter().map(|l| l.authority).collect();
+            let wanted: Vec<&Authority> = wanted.iter().collect();
             merge(&all(bundle), &wanted, NOW).unwrap().join(" ")
         };
         assert_eq!(

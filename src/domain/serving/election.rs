@@ -330,7 +330,7 @@ impl Elector {
             _ => {}
         }
         self.renewed = self.renewed.filter(|at| now.since(*at) < self.timing.deadline);
-        if self.renewed.is_some() {
+        if self.renewed.is_some() && trouble.retry_after().is_none() {
             wait = wait.min(self.timing.retry);
         }
         self.due = now + wait;

@@ -109,7 +109,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const LACKING: Duration = Duration::from_secs(10);
 
 /// No two looks that others cause are closer than this.
-const LOOKS_APART: Duration = Duration::from_millis(100);
+const LOOKS_APART: Duration = Duration::from_millis(200);
 
 /// Without a patch for so long, whoever undoes ours counts as gone.
 const QUIET: Duration = Duration::from_mins(10);
@@ -276,7 +276,7 @@ impl Replica {
         }
         let is_there = match &self.served {
             Some(leaf) => self.trust.has(&leaf.ca),
-            None => self.wanted(now).iter().all(|ca| self.trust.has(&ca.fingerprint)),
+            None => self.wanted(now).all(|ca| self.trust.has(&ca.fingerprint)),
         };
         if is_there { BundleState::Present } else { BundleState::Absent }
     }
@@ -315,7 +315,7 @@ impl Replica {
 
     /// When there is something to do, if nothing happens before.
     fn rest(&self, now: Now) -> Mono {
-        let mut moments = vec![self.bundle.due, now.mono + LOOK];
+        let mut moments = vec![self.bundle_due(now), now.mono + LOOK];
         if !self.is_proven && !self.is_file_mode {
             moments.push(self.started + GRACE);
         }
@@ -379,10 +379,9 @@ impl Replica {
             return None;
         }
         let is_shared = matches!(self.store, Store::Present(_));
-        if !is_shared && now.mono >= self.own_due {
-            if let Some(change) = self.own.change(&self.trust, now) {
-                return Some(Action::ChangeOwn(change));
-            }
+        let own_change = self.own.change(&self.trust, now);
+        if let Some(change) = own_change.filter(|_| !is_shared && now.mono >= self.own_due) {
+            return Some(Action::ChangeOwn(change));
         }
         if now.mono >= self.read_ca.due && self.role(now.mono) != Role::OldFollower {
             return Some(Action::ReadCa);
@@ -399,21 +398,29 @@ impl Replica {
     }
 
     /// What must be in the bundle for our sake.
-    fn wanted(&self, now: Now) -> Vec<Authority> {
+    fn wanted(&self, now: Now) -> impl Iterator<Item = &Authority> {
         let shelf = match &self.store {
-            Store::Present(shelf) => shelf,
-            _ if self.is_file_mode || self.is_alone(now.mono) => &self.own,
-            _ => return Vec::new(),
+            Store::Present(shelf) => Some(shelf),
+            _ if self.is_file_mode || self.is_alone(now.mono) => Some(&self.own),
+            _ => None,
         };
-        shelf.all().cloned().collect()
+        shelf.into_iter().flat_map(Shelf::all)
     }
 
     fn may_patch(&self, now: Mono) -> bool {
         self.role(now) == Role::Leader || self.is_alone(now)
     }
 
+    /// When to look at the bundle: also when a new CA has been there for long enough to sign.
+    fn bundle_due(&self, now: Now) -> Mono {
+        let settles = |ca: &Authority| self.trust.settles_at(&ca.fingerprint);
+        let settles = self.wanted(now).filter_map(settles).min();
+        let is_well = self.bundle.pace.failures() == 0;
+        settles.filter(|_| is_well).map_or(self.bundle.due, |settles| settles.min(self.bundle.due))
+    }
+
     fn next_bundle(&self, now: Now) -> Option<Action> {
-        if now.mono >= self.bundle.due {
+        if now.mono >= self.bundle_due(now) {
             return Some(Action::ReadBundle);
         }
         let live = self.live.as_ref()?;
@@ -422,7 +429,7 @@ impl Replica {
         if !self.may_patch(now.mono) || now.mono < self.patch.due || is_undone {
             return None;
         }
-        let wanted = self.wanted(now);
+        let wanted: Vec<&Authority> = self.wanted(now).collect();
         let fix = |entry: &Entry| Some((entry.place, merge(&entry.bundle, &wanted, now)?));
         let fixes: Vec<_> = live.iter().filter_map(fix).collect();
         (!fixes.is_empty()).then_some(Action::Patch(fixes))
@@ -566,19 +573,21 @@ impl Replica {
         self.live = Some(entries);
         self.is_bundle_forbidden = false;
         self.bundle_read = Some(now.mono);
-        let wanted = self.wanted(now);
-        let settles = wanted.iter().filter_map(|ca| self.trust.settles_at(&ca.fingerprint)).min();
         let is_lacking = self.bundle_state(now) == BundleState::Absent;
         let lacking = is_lacking.then_some(now.mono + LACKING);
-        let soonest = settles.into_iter().chain(lacking).min();
-        self.bundle.succeed((now.mono + HOUR).min(soonest.unwrap_or(now.mono + HOUR)));
+        if is_lacking {
+            // Perhaps the CA is another by now.
+            self.read_ca.due = self.read_ca.due.min(now.mono);
+        }
+        self.bundle.succeed(lacking.unwrap_or(now.mono + HOUR));
     }
 
     fn hear_shared(&mut self, leaf: Option<Leaf>, now: Mono) {
-        if let (Some(served), Some(leaf)) = (&mut self.served, &leaf) {
-            if served.fingerprint == leaf.fingerprint {
-                served.ca.clone_from(&leaf.ca);
-            }
+        let same = |served: &&mut Leaf| {
+            leaf.as_ref().is_some_and(|leaf| leaf.fingerprint == served.fingerprint)
+        };
+        if let Some((served, leaf)) = self.served.as_mut().filter(same).zip(leaf.as_ref()) {
+            served.ca.clone_from(&leaf.ca);
         }
         self.shared = leaf;
         self.share.succeed(now + SHARED_LOOK);
