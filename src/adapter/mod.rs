@@ -10,6 +10,7 @@ pub(crate) mod kube;
 pub(crate) mod manifest;
 pub(crate) mod net;
 pub(crate) mod process;
+pub(crate) mod procfs;
 pub(crate) mod resolver;
 pub(crate) mod server;
 pub(crate) mod signals;

@@ -61,15 +61,17 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 /// Reads what Vault's configuration accepts: a bare number is seconds, `d` is days, else Go's syntax.
 pub fn parse_vault(text: &str) -> Result<Duration, DurationError> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    if let Some(days) = text.strip_suffix('d').and_then(|n| n.parse::<u64>().ok()) {
-        let seconds = days.checked_mul(86_400).ok_or(DurationError::Overflow)?;
-        return Ok(Duration::from_secs(seconds));
-    }
-    parse(text)
+    let (number, unit) = match text.strip_suffix('d') {
+        Some(days) => (days, 86_400),
+        None => (text, 1),
+    };
+    let Ok(count) = number.parse::<u64>() else { return parse(text) };
+    let seconds = count.checked_mul(unit).filter(|seconds| *seconds <= SECONDS_MAX);
+    Ok(Duration::from_secs(seconds.ok_or(DurationError::Overflow)?))
 }
+
+/// What Go can hold: 2^63 nanoseconds, some 292 years.
+const SECONDS_MAX: u64 = i64::MAX.unsigned_abs() / 1_000_000_000;
 
 /// One number with its unit in nanoseconds, and what follows it.
 fn one_part(text: &str) -> Result<(u64, &str), DurationError> {

@@ -310,6 +310,9 @@ fn float(sign: &str, unsigned: &str) -> Option<Box<str>> {
     Some(text.into())
 }
 
+/// Bytes of a key that needs no `?` before it: in characters it is the limit of YAML 1.2.2 §7.4.2.
+const SIMPLE_KEY_MAX: usize = 1024;
+
 /// Writes one document as `kubectl` prints it: keys sorted, two spaces, lists not indented.
 pub fn write(value: &Json, out: &mut String) {
     match value {
@@ -334,7 +337,27 @@ pub fn write_inline(value: &Json, out: &mut String) {
     match value {
         Json::String(string) if string.contains('\n') => double_quoted(string, out),
         Json::String(string) => text(string, 0, out),
-        other => out.push_str(&other.to_text()),
+        other => out.push_str(&portable(other).to_text()),
+    }
+}
+
+/// The value with every number in a form that all readers take for one: those of YAML 1.1 want a point and
+/// a sign where JSON has `1e7`.
+fn portable(value: &Json) -> Json {
+    match value {
+        Json::Number(number) => Json::Number(match number.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => {
+                let point = if mantissa.contains('.') { "" } else { ".0" };
+                let sign = if exponent.starts_with(['+', '-']) { "" } else { "+" };
+                format!("{mantissa}{point}e{sign}{exponent}").into()
+            }
+            None => number.clone(),
+        }),
+        Json::Array(items) => Json::Array(items.iter().map(portable).collect()),
+        Json::Object(members) => Json::Object(
+            members.iter().map(|(key, value)| (key.clone(), portable(value))).collect(),
+        ),
+        other => other.clone(),
     }
 }
 
@@ -344,10 +367,16 @@ fn pad(indent: usize, out: &mut String) {
 
 /// A key with its value; the indentation before the key is there already.
 fn member(key: &str, value: &Json, indent: usize, out: &mut String) {
+    let start = out.len();
     if key.contains('\n') {
         double_quoted(key, out);
     } else {
         text(key, indent, out);
+    }
+    if out.len() - start > SIMPLE_KEY_MAX {
+        out.insert_str(start, "? ");
+        out.push('\n');
+        pad(indent, out);
     }
     out.push(':');
     match value {
@@ -402,7 +431,7 @@ fn leaf(value: &Json, indent: usize, out: &mut String) {
         Json::String(string) => text(string, indent, out),
         Json::Array(_) => out.push_str("[]"),
         Json::Object(_) => out.push_str("{}"),
-        other => out.push_str(&other.to_text()),
+        other => out.push_str(&portable(other).to_text()),
     }
 }
 

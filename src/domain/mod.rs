@@ -8,3 +8,4 @@ pub mod schedule;
 pub mod serving;
 pub mod template;
 pub mod vault;
+pub mod x509;

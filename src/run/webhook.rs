@@ -13,16 +13,16 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use self::automatic::{Keeping, Shared};
 use self::certificate::Keeper;
-use self::requests::Webhook;
+use self::requests::{Bursts, Webhook};
 use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
-use crate::adapter::net::{EndSignal, EndSignals, listen, race};
+use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
 use crate::adapter::server::{Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
@@ -123,11 +123,13 @@ pub(crate) fn run(config: Config, log: Log) -> Result<(), WebhookError> {
 
 async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     let mut signals = EndSignals::catch().map_err(WebhookError::Start)?;
+    let hangups = Hangups::catch().map_err(WebhookError::Start)?;
     let offer = Offer::new(config.tls13_only, &config.cipher_suites).map_err(WebhookError::Tls)?;
     let source = certificate::source_of(config.certificate).map_err(WebhookError::Tls)?;
     let webhook = Rc::new(Webhook {
-        budget: Semaphore::new(limits::REVIEWS_BYTES_MAX),
+        bursts: Bursts::default(),
         busy: Busy::default(),
+        clock: Clock::start(),
         health: Arc::new(Health::new()),
         inject: config.inject,
         is_deaf: Cell::new(false),
@@ -156,6 +158,7 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
 
     let _keeps_on = tokio::task::spawn_local(keeper.keep());
     let _trims = tokio::task::spawn_local(trim_when_idle(Rc::clone(&webhook)));
+    let _shrugs = tokio::task::spawn_local(outlive(hangups, log));
     let watcher = Rc::clone(&webhook);
     let tell: Rc<dyn Fn(Event)> = Rc::new(move |event| watcher.note(event));
     let handler = Rc::clone(&webhook);
@@ -184,6 +187,15 @@ async fn end(signals: &mut EndSignals, webhook: &Webhook, keeping: Option<&Keepi
     webhook.log.info("shutting down", &[("signal", &signal.name())]);
     if signal == EndSignal::Terminate {
         let _either = race(signals.next(), sleep(limits::LAME_DUCK)).await;
+    }
+}
+
+/// SIGHUP means "read your files again" to those who send it, and the webhook does that all the time.
+async fn outlive(mut hangups: Hangups, log: Log) {
+    loop {
+        hangups.next().await;
+        let every = format!("{}s", limits::CERTIFICATE_LOOK.as_secs());
+        log.info("SIGHUP ignored, certificate files are read by themselves", &[("every", &every)]);
     }
 }
 

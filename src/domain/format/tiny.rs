@@ -26,7 +26,7 @@ const TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of output, the same as for Go templates; also the bound of repeated template text, as loops
 /// cannot be stopped once they run.
-const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+const OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Why a template cannot be rendered. Holds places and words of the template, never a value and no key
 /// that the template does not name.

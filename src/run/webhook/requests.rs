@@ -2,32 +2,37 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::http::request::Parts;
+use hyper::body::Bytes;
+use hyper::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Response, StatusCode};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::{Busy, now};
-use crate::adapter::server::{Call, Event, Reply, discard_body, read_body};
+use crate::adapter::clock::Clock;
+use crate::adapter::procfs;
+use crate::adapter::server::{BodyError, Call, Event, Reply};
 use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
 use crate::run::limits;
+use crate::telemetry::burst::Burst;
 use crate::telemetry::health::Health;
-use crate::telemetry::log::Log;
-use crate::telemetry::metrics::{self, Connection, Decided, Metrics};
+use crate::telemetry::log::{Fields, Log};
+use crate::telemetry::metrics::{self, Connection, Decided, Metrics, ProcessFigures};
 
 /// What requests share.
 pub(super) struct Webhook {
-    /// Bytes of reviews that may still be kept.
-    pub(super) budget: Semaphore,
+    pub(super) bursts: Bursts,
     pub(super) busy: Busy,
+    pub(super) clock: Clock,
     pub(super) health: Arc<Health>,
     pub(super) inject: InjectConfig,
     /// Whether the last try to accept a connection failed.
@@ -37,6 +42,23 @@ pub(super) struct Webhook {
     pub(super) log: Log,
     pub(super) metrics: Arc<Metrics>,
     pub(super) telemetry_path: String,
+}
+
+/// The lines that anybody who reaches the port can cause.
+pub(super) struct Bursts {
+    crowded: Burst,
+    cut: Burst,
+    handshake: Burst,
+    plain: Burst,
+    refused: Burst,
+}
+
+impl Default for Bursts {
+    fn default() -> Self {
+        let few = || Burst::new(limits::LOG_BURST_LINES, limits::LOG_BURST);
+        let one = || Burst::new(1, limits::LOG_BURST);
+        Self { crowded: one(), cut: one(), handshake: few(), plain: few(), refused: few() }
+    }
 }
 
 /// An answer that is no review.
@@ -51,6 +73,12 @@ impl Refusal {
     }
 }
 
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::new(error.status(), error.to_string())
+    }
+}
+
 impl Webhook {
     pub(super) fn note(&self, event: Event) {
         self.busy.tick();
@@ -62,38 +90,53 @@ impl Webhook {
                 }
             }
             Event::Closed => self.metrics.connection(Connection::Closed),
-            Event::Distrusted(error) => {
+            Event::Cut(client) => {
+                self.metrics.connection(Connection::Cut);
+                self.warn_of("slow clients cut off to make room", &self.bursts.cut, client, &[]);
+            }
+            Event::Distrusted(client, error) => {
                 self.metrics.connection(Connection::HandshakeFailed);
                 // Clients that try again would fill the log.
                 if !self.is_distrusted.replace(true) {
                     self.log.warn(
                         "a client does not trust the certificate: check the caBundle of the webhook \
                          configuration and the certificate's names",
-                        &[("error", &error)],
+                        &[("client", &client), ("error", &error)],
                     );
                 }
             }
-            Event::HandshakeFailed(error) => {
+            Event::HandshakeFailed(client, error) => {
                 self.metrics.connection(Connection::HandshakeFailed);
-                self.log.debug("TLS handshake failed", &[("error", &error)]);
+                let fields: Fields<'_> = &[("error", &error)];
+                self.warn_of("TLS handshake failed", &self.bursts.handshake, client, fields);
             }
             Event::Opened => {
                 self.is_deaf.set(false);
                 self.metrics.connection(Connection::Opened);
             }
-            Event::Plain => {
+            Event::Plain(client) => {
                 self.metrics.connection(Connection::HandshakeFailed);
-                self.log.debug("plain HTTP refused", &[]);
+                self.warn_of("plain HTTP refused", &self.bursts.plain, client, &[]);
             }
         }
     }
 
+    /// A warning about a client; in a burst of them, the first ones.
+    fn warn_of(&self, message: &str, burst: &Burst, client: SocketAddr, fields: Fields<'_>) {
+        let Some(left_out) = burst.admit(self.clock.now()) else { return };
+        let mut all: Vec<(&str, &dyn fmt::Display)> = vec![("client", &client)];
+        all.extend(fields);
+        if left_out > 0 {
+            all.push(("left_out", &left_out));
+        }
+        self.log.warn(message, &all);
+    }
+
     /// Answers one request.
-    pub(super) async fn respond(self: Rc<Self>, call: Call) -> Reply {
+    pub(super) async fn respond(self: Rc<Self>, mut call: Call) -> Reply {
         self.busy.tick();
-        let (head, mut body) = call.into_parts();
-        let mut reply = match head.uri.path() {
-            "/mutate" => self.mutate(&head, &mut body).await,
+        let mut reply = match call.head.uri.path() {
+            "/mutate" => self.mutate(&mut call).await,
             "/health/live" => empty(StatusCode::NO_CONTENT),
             "/health/ready" => match self.health.check(now()) {
                 Ok(()) => empty(StatusCode::NO_CONTENT),
@@ -102,64 +145,69 @@ impl Webhook {
                 }
             },
             path if path == self.telemetry_path => {
-                typed(StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.text().into())
+                let text = self.metrics.text(&process_figures());
+                typed(StatusCode::OK, metrics::CONTENT_TYPE, text.into())
             }
             _ => plain(&Refusal::new(StatusCode::NOT_FOUND, "404 page not found")),
         };
         let status = reply.status();
-        if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
-            discard_body(&mut body, limits::DISCARD_BYTES_MAX, limits::DISCARD_WITHIN).await;
+        // A client that asked first sends nothing when the answer is no.
+        let asked_first = call.head.headers.contains_key(EXPECT);
+        if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT && !asked_first {
+            call.discard(limits::DISCARD_BYTES_MAX, limits::DISCARD_WITHIN).await;
         }
         if self.health.is_draining() {
             // Without it a busy client would keep this connection to the end.
-            let _none_before =
-                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            set(&mut reply, CONNECTION, "close");
         }
         self.metrics.responded(status.as_u16());
         self.log.debug(
             "request answered",
-            &[("method", &head.method), ("path", &head.uri.path()), ("status", &status.as_u16())],
+            &[
+                ("client", &call.peer),
+                ("method", &call.head.method),
+                ("path", &call.head.uri.path()),
+                ("status", &status.as_u16()),
+            ],
         );
         reply
     }
 
-    async fn mutate(&self, head: &Parts, body: &mut Incoming) -> Reply {
+    async fn mutate(&self, call: &mut Call) -> Reply {
         let timed = Timed { metrics: &self.metrics, since: Instant::now() };
         self.metrics.request_begins();
-        match self.review(head, body, timed.since).await {
-            Ok(answer) => typed(StatusCode::OK, "application/json", answer.into()),
-            Err(refusal) => {
-                self.log.warn(
-                    "review refused",
-                    &[("status", &refusal.status.as_u16()), ("message", &refusal.message)],
-                );
-                let mut reply = plain(&refusal);
-                if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
-                    let _none_before =
-                        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-                }
-                reply
-            }
+        let refusal = match self.review(call, timed.since).await {
+            Ok(answer) => match call.keep(answer).await {
+                Ok(answer) => return typed(StatusCode::OK, "application/json", answer),
+                Err(error) => error.into(),
+            },
+            Err(refusal) => refusal,
+        };
+        let status = refusal.status;
+        let burst = match status {
+            StatusCode::TOO_MANY_REQUESTS => &self.bursts.crowded,
+            _ => &self.bursts.refused,
+        };
+        let fields: Fields<'_> = &[("status", &status.as_u16()), ("message", &refusal.message)];
+        self.warn_of("review refused", burst, call.peer, fields);
+        let mut reply = plain(&refusal);
+        match status {
+            StatusCode::METHOD_NOT_ALLOWED => set(&mut reply, ALLOW, "POST"),
+            StatusCode::TOO_MANY_REQUESTS => set(&mut reply, RETRY_AFTER, limits::RETRY_AFTER),
+            _ => {}
         }
+        reply
     }
 
-    async fn review(
-        &self,
-        head: &Parts,
-        body: &mut Incoming,
-        since: Instant,
-    ) -> Result<Vec<u8>, Refusal> {
-        if head.method != Method::POST {
+    async fn review(&self, call: &mut Call, since: Instant) -> Result<Vec<u8>, Refusal> {
+        if call.head.method != Method::POST {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "want POST"));
         }
-        if !is_json(head.headers.get(CONTENT_TYPE)) {
+        if !is_json(call.head.headers.get(CONTENT_TYPE)) {
             let message = "invalid content type, want application/json";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        let max = limits::REVIEW_BYTES_MAX;
-        let body = read_body(body, max, &self.budget, limits::REVIEW_WITHIN)
-            .await
-            .map_err(|error| Refusal::new(error.status(), error.to_string()))?;
+        let body = call.read(limits::REVIEW_BYTES_MAX, limits::REVIEW_WITHIN).await?;
         if body.bytes.is_empty() {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "empty request body"));
         }
@@ -234,6 +282,22 @@ fn is_json(value: Option<&HeaderValue>) -> bool {
     kind.trim().eq_ignore_ascii_case("application/json")
 }
 
+fn process_figures() -> ProcessFigures {
+    let figures = procfs::figures();
+    ProcessFigures {
+        cpu_seconds: figures.cpu_seconds,
+        max_fds: figures.max_fds,
+        open_fds: figures.open_fds,
+        resident_bytes: figures.resident_bytes,
+        start_seconds: figures.start_seconds,
+        virtual_bytes: figures.virtual_bytes,
+    }
+}
+
+fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
+    let _none_before = reply.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
 fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
@@ -243,7 +307,7 @@ fn empty(status: StatusCode) -> Reply {
 fn typed(status: StatusCode, kind: &'static str, body: Bytes) -> Reply {
     let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
-    let _none_before = reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    set(&mut reply, CONTENT_TYPE, kind);
     reply
 }
 
@@ -251,8 +315,7 @@ fn typed(status: StatusCode, kind: &'static str, body: Bytes) -> Reply {
 fn plain(refusal: &Refusal) -> Reply {
     let body = format!("{}\n", refusal.message);
     let mut reply = typed(refusal.status, "text/plain; charset=utf-8", body.into());
-    let nosniff = HeaderValue::from_static("nosniff");
-    let _none_before = reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    set(&mut reply, X_CONTENT_TYPE_OPTIONS, "nosniff");
     reply
 }
 

@@ -186,7 +186,6 @@ impl Client {
         let socket = TcpStream::connect(to)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-        socket.set_nodelay(true)?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -197,6 +196,20 @@ impl Client {
     /// The server's own certificate.
     pub(crate) fn peer(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+
+    /// What was agreed on by ALPN.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        self.0.conn.alpn_protocol()
+    }
+
+    /// Whether the server has closed the connection, as far as is known without waiting.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let socket = &self.0.sock;
+        socket.set_nonblocking(true).unwrap();
+        let outcome = self.0.read(&mut [0]);
+        self.0.sock.set_nonblocking(false).unwrap();
+        !matches!(outcome, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// The name of the cipher suite in use.

@@ -119,10 +119,10 @@ fn nothing_is_in(eval: &mut Eval<'_>, list: &Value<'_>) -> Result<bool> {
 }
 
 fn whole(value: &Value<'_>) -> Option<i128> {
-    match value {
-        Value::Int(n) | Value::Int64(n) => Some((*n).into()),
-        Value::Byte(n) => Some((*n).into()),
-        Value::Uint64(n) => Some((*n).into()),
+    match value.unnamed() {
+        Value::Int(n) | Value::Int64(n) => Some(n.into()),
+        Value::Byte(n) => Some(n.into()),
+        Value::Uint64(n) => Some(n.into()),
         _ => None,
     }
 }
@@ -155,6 +155,7 @@ fn execute_template<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Val
 
 /// A key `a/b` becomes `b` in the map `a`; an empty last segment makes the maps only.
 fn explode_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    eval.meter.maps(1)?;
     let root = Map::new(MapOf::Any, Entries::new());
     for (path, value) in values.map_at(0).entries() {
         eval.meter.text(path.len())?;
@@ -162,7 +163,7 @@ fn explode_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a
         let mut rest: &[u8] = &path;
         while let Some(at) = find(rest, b"/") {
             let (top, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-            eval.meter.elements(1)?;
+            eval.meter.maps(1)?;
             map = match map.get(top) {
                 Some(Value::Map(inner)) if inner.of() == MapOf::Any => inner,
                 Some(_) => return Err(Fault::new("not a map: a key is a leaf and a folder")),
@@ -247,6 +248,7 @@ fn map_set<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], replaces: bool) -> Res
         Some(_) => return Err(Fault::new("the value of this key in the store is no map")),
         None => {
             let map = Map::new(MapOf::Any, Entries::new());
+            eval.meter.maps(1)?;
             eval.meter.text(name.len())?;
             eval.scratch.insert(Text::from(name.to_vec()), Value::Map(map.clone()));
             map

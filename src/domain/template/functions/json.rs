@@ -4,7 +4,8 @@ use super::{Arguments, Function, Param, call};
 use crate::base::json::Json;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::go::float;
+use crate::domain::template::go::{float, layout};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{Entries, List, Map, Text, Value};
 
 use Param::Any;
@@ -51,14 +52,20 @@ fn to_json<'a>(
     escapes_html: bool,
     is_pretty: bool,
 ) -> Result<Value<'a>> {
-    let mut writer =
-        Writer { out: Vec::new(), escapes_html, is_pretty, bytes_max: eval.meter.text_bytes_max() };
-    writer.value(&values.value_at(0), 0)?;
+    let bytes_max = eval.meter.text_bytes_max();
+    let mut writer = Writer { out: Vec::new(), entries: 0, escapes_html, is_pretty, bytes_max };
+    let written = writer.value(&values.value_at(0), 0);
+    // What comes of it may be an error that the template does not see.
+    eval.meter.steps(writer.entries)?;
+    eval.meter.read(writer.out.len())?;
+    written?;
     eval.made(writer.out)
 }
 
 struct Writer {
     out: Vec<u8>,
+    /// Entries of maps so far.
+    entries: usize,
     escapes_html: bool,
     is_pretty: bool,
     bytes_max: usize,
@@ -75,6 +82,7 @@ impl Writer {
         match value {
             Value::Absent | Value::Nil | Value::NilPointer(_) => self.raw("null"),
             Value::List(list) if list.is_nil => self.raw("null"),
+            Value::Map(map) if map.is_nil() => self.raw("null"),
             Value::Bool(true) => self.raw("true"),
             Value::Bool(false) => self.raw("false"),
             Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),
@@ -90,18 +98,20 @@ impl Writer {
                 })?;
             }
             Value::Map(map) => {
+                self.entries += map.len();
                 self.members('{', '}', map.entries().iter(), depth, |writer, (key, item)| {
                     writer.key(key);
                     writer.value(item, depth + 1)
                 })?;
             }
-            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
                 let fields = value.fields().unwrap_or_default();
                 self.members('{', '}', fields.iter(), depth, |writer, (key, item)| {
                     writer.key(key.as_bytes());
                     writer.value(item, depth + 1)
                 })?;
             }
+            Value::Named(named) => self.named(named)?,
             Value::AnyMap(_)
             | Value::Float(_)
             | Value::Complex(..)
@@ -110,6 +120,21 @@ impl Writer {
                 let name = value.type_name();
                 return Err(Fault::new(format!("JSON has no such value, a {name}")));
             }
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, named: &Named) -> Result<()> {
+        match named {
+            Named::Duration(n) | Named::Month(n) | Named::Weekday(n) => self.raw(&n.to_string()),
+            Named::Location(_) => self.raw("{}"),
+            Named::Time(time) if !(0..=9999).contains(&time.civil().year) => {
+                return Err(Fault::new("JSON has no time of a year outside of 0 to 9999"));
+            }
+            Named::Time(time) => {
+                self.text(layout::format(time, layout::RFC3339_NANO).as_bytes());
+            }
+            Named::Version(version, _) => self.text(version.to_string().as_bytes()),
         }
         Ok(())
     }
@@ -206,10 +231,41 @@ fn parse_json<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>
 /// The text itself stays out of errors; it may be a secret.
 fn parse_json_strictly<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let text = values.text_at(0);
-    eval.meter.text(text.len())?;
+    count_document(eval, text)?;
     let json = Json::parse(text).map_err(|error| Fault::new(error.to_string()))?;
     of_json(eval, json)
 }
+
+/// Before a text is read: its values stand in memory twice for a while, and what is nested is read once for
+/// every level around it.
+fn count_document(eval: &mut Eval<'_>, text: &[u8]) -> Result<()> {
+    let (mut elements, mut maps, mut depth, mut depth_max) = (0, 0, 0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b',' => elements += 1,
+            b'[' | b'{' => {
+                elements += 1;
+                maps += usize::from(*byte == b'{');
+                depth += 1;
+                depth_max = depth_max.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    eval.meter.text(text.len())?;
+    eval.meter.read(text.len().saturating_mul(depth_max) / BYTES_SKIPPED)?;
+    eval.meter.elements(elements)?;
+    eval.meter.maps(maps)
+}
+
+/// Bytes that are passed over in the time of one that is read.
+const BYTES_SKIPPED: usize = 4;
 
 /// Owned values, numbers as floats.
 fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
@@ -224,9 +280,10 @@ fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
         Json::Array(items) => {
             eval.meter.elements(items.len())?;
             let items = items.into_iter().map(|item| of_json(eval, item));
-            List::any(items.collect::<Result<_>>()?)
+            List::of_json(items.collect::<Result<_>>()?)
         }
         Json::Object(members) => {
+            eval.meter.maps(1)?;
             eval.meter.elements(members.len())?;
             let entries = members.into_iter();
             let entries = entries.map(|(k, v)| Ok((k.into_bytes().into(), of_json(eval, v)?)));

@@ -77,6 +77,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn dict<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    eval.meter.maps(1)?;
     eval.meter.elements(values.len())?;
     let mut entries = Entries::new();
     for pair in values.chunks(2) {
@@ -118,6 +119,7 @@ fn merged<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], overrides: bool) -> Res
 
 fn chosen<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], wanted: bool) -> Result<Value<'a>> {
     let map = values.map_at(0);
+    eval.meter.maps(1)?;
     eval.meter.elements(map.len().saturating_add(values.len()))?;
     let keys: std::collections::BTreeSet<&[u8]> =
         (1..values.len()).map(|i| values.text_at(i)).collect();

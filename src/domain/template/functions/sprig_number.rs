@@ -5,6 +5,7 @@ use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::literal;
+use crate::domain::template::named::Named;
 use crate::domain::template::value::Value;
 
 use Param::{Any, Float, Int, Text as Words};
@@ -20,7 +21,7 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_add1f", &[Any], "one more, of a decimal", |_, v| {
         Ok(Value::Float(Decimal::combine(float(&v.value_at(0)), 1.0, '+')))
     }),
-    many("sprig_addf", &[Any], "the sum of decimals", |_, v| decimals(v, '+')),
+    many("sprig_addf", &[Any], "the sum of decimals", |e, v| decimals(e, v, '+')),
     call("sprig_atoi", &[Words], "an integer of a text, 0 when it is none", |_, v| {
         let number = str::from_utf8(v.text_at(0)).ok().and_then(|text| text.parse().ok());
         Ok(Value::Int(number.unwrap_or(0)))
@@ -32,7 +33,7 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_div", &[Any, Any], "the quotient of integers", |_, v| {
         divided(v, i64::wrapping_div)
     }),
-    many("sprig_divf", &[Any, Any], "the quotient of decimals", |_, v| decimals(v, '/')),
+    many("sprig_divf", &[Any, Any], "the quotient of decimals", |e, v| decimals(e, v, '/')),
     call("sprig_float64", &[Any], "the value as a float", |_, v| {
         Ok(Value::Float(float(&v.value_at(0))))
     }),
@@ -53,10 +54,10 @@ pub(super) const TABLE: &[Function] = &[
         divided(v, i64::wrapping_rem)
     }),
     many("sprig_mul", &[Any, Any], "the product of integers", |_, v| fold(v, i64::wrapping_mul)),
-    many("sprig_mulf", &[Any, Any], "the product of decimals", |_, v| decimals(v, '*')),
+    many("sprig_mulf", &[Any, Any], "the product of decimals", |e, v| decimals(e, v, '*')),
     many("sprig_round", &[Any, Int, Float], "the value with so many decimal places", round),
     call("sprig_sub", &[Any, Any], "the difference of integers", |_, v| fold(v, i64::wrapping_sub)),
-    many("sprig_subf", &[Any, Any], "the difference of decimals", |_, v| decimals(v, '-')),
+    many("sprig_subf", &[Any, Any], "the difference of decimals", |e, v| decimals(e, v, '-')),
     call("sprig_toDecimal", &[Any], "an integer of octal digits, 0 when they are none", |e, v| {
         let text = shown(e, &v.value_at(0))?;
         let number = str::from_utf8(&text).ok().and_then(|text| i64::from_str_radix(text, 8).ok());
@@ -73,6 +74,7 @@ pub(super) const TABLE: &[Function] = &[
 pub(super) fn int(value: &Value<'_>) -> i64 {
     match value {
         Value::Int(n) | Value::Int64(n) => *n,
+        Value::Named(Named::Month(n) | Named::Weekday(n)) => *n,
         Value::Byte(n) => (*n).into(),
         Value::Uint64(n) => *n as i64,
         Value::Float(n) => *n as i64,
@@ -115,7 +117,8 @@ fn divided<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Val
     fold(values, combine)
 }
 
-fn decimals<'a>(values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
+fn decimals<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
+    eval.meter.steps(values.len().saturating_mul(STEPS_PER_DECIMAL))?;
     if operator == '/' && values.from(1).iter().any(|value| float(value) == 0.0) {
         return Err(Fault::new("division by zero"));
     }
@@ -123,6 +126,9 @@ fn decimals<'a>(values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
     let result = numbers.reduce(|a, b| Decimal::combine(a, b, operator));
     Ok(Value::Float(result.unwrap_or(0.0)))
 }
+
+/// Each is printed and read again.
+const STEPS_PER_DECIMAL: usize = 4;
 
 /// `digits * 10^exponent`: sprig computes with decimals, so that 0.1 + 0.2 is 0.3.
 #[derive(Clone, Copy)]

@@ -51,28 +51,33 @@ fn base(path: &[u8]) -> &[u8] {
 
 fn clean(path: &[u8]) -> Vec<u8> {
     let is_rooted = path.starts_with(b"/");
-    let mut parts: Vec<&[u8]> = Vec::new();
+    // Every part with a slash before it.
+    let mut out: Vec<u8> = Vec::with_capacity(path.len() + 1);
     for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if parts.last().is_some_and(|last| *last != b"..") => {
-                parts.pop();
+        let last = || out.iter().rposition(|byte| *byte == b'/');
+        let above = if part == b".." { last() } else { None };
+        match (part, above) {
+            (b"" | b".", _) => {}
+            (b"..", Some(above)) if out.get(above..) != Some(b"/..") => out.truncate(above),
+            (b"..", _) if is_rooted => {}
+            _ => {
+                out.push(b'/');
+                out.extend_from_slice(part);
             }
-            b".." if is_rooted => {}
-            _ => parts.push(part),
         }
     }
-    let joined = parts.join(&b'/');
-    match (is_rooted, joined.is_empty()) {
-        (true, _) => [b"/", joined.as_slice()].concat(),
+    match (is_rooted, out.is_empty()) {
+        (true, true) => b"/".to_vec(),
+        (true, false) => out,
         (false, true) => b".".to_vec(),
-        (false, false) => joined,
+        (false, false) => out.split_off(1),
     }
 }
 
 fn url_parse<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let bad = |what: &str| Fault::new(format!("not a URL: {what}"));
     let text = str::from_utf8(values.text_at(0)).ok().ok_or_else(|| bad("not UTF-8"))?;
+    eval.meter.maps(1)?;
     eval.meter.text(text.len().saturating_mul(4))?;
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(bad("a control character"));

@@ -257,6 +257,7 @@ fn numbered<'a>(
     max: usize,
 ) -> Result<Value<'a>> {
     let pieces = pieces(eval, text, separator, max)?;
+    eval.meter.maps(1)?;
     eval.meter.text(text.len())?;
     let entry =
         |(i, piece): (usize, &[u8])| (Text::from(format!("_{i}").into_bytes()), Value::text(piece));

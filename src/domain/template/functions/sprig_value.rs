@@ -3,6 +3,7 @@
 use super::text::joined;
 use super::{Arguments, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::builtins::PRINTING_COST;
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{print, quote};
 use crate::domain::template::value::{Entries, List, Map, Text, Value};
@@ -99,7 +100,11 @@ pub(super) const TABLE: &[Function] = &[
 pub(super) fn shown(eval: &mut Eval<'_>, value: &Value<'_>) -> Result<Vec<u8>> {
     let text = match value {
         Value::Text(text) | Value::Number(text) => text.to_vec(),
-        other => print::sprint(std::slice::from_ref(other), eval.meter.text_bytes_max())?,
+        other => {
+            let text = print::sprint(std::slice::from_ref(other), eval.meter.text_bytes_max())?;
+            eval.meter.read(text.len().saturating_mul(PRINTING_COST))?;
+            text
+        }
     };
     eval.meter.text(text.len())?;
     Ok(text)
@@ -132,6 +137,7 @@ fn copy<'a>(eval: &mut Eval<'a>, value: &Value<'a>, depth: usize) -> Result<Valu
             Ok(Value::List(List::new(list.of, items.collect::<Result<_>>()?)))
         }
         Value::Map(map) => {
+            eval.meter.maps(1)?;
             eval.meter.elements(map.len())?;
             let entries = map.entries().into_iter();
             let entries = entries.map(|(key, item)| Ok((key, copy(eval, &item, depth + 1)?)));
@@ -182,6 +188,7 @@ pub(super) fn same(
             eval.meter.read(a.len())?;
             Ok(**a == **b)
         }
+        (Value::Named(a), Value::Named(b)) => Ok(a.is_alike(b)),
         _ if a.is_nil() => Ok(b.is_nil()),
         _ => crate::domain::template::go::compare::equal(a, b).or(Ok(false)),
     }

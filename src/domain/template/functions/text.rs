@@ -251,6 +251,7 @@ pub(super) fn joined<'a>(
 }
 
 fn split_to_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    eval.meter.maps(1)?;
     let mut entries = Entries::new();
     let text = trim_space(values.text_at(2));
     let between = values.text_at(1);

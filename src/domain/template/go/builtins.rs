@@ -14,6 +14,9 @@ use crate::domain::template::value::{List, MapOf, Text, Value};
 
 use Param::{Any, Reflect, Text as Words};
 
+/// Printing a value takes so many times as long as copying its text.
+pub(crate) const PRINTING_COST: usize = 8;
+
 /// All digits of the largest floats take some microseconds.
 const STEPS_PER_FLOAT: usize = 500;
 
@@ -76,6 +79,7 @@ impl<'a> Eval<'a> {
         print: impl FnOnce(usize) -> Result<Vec<u8>>,
     ) -> Result<Value<'a>> {
         let text = print(self.meter.text_bytes_max())?;
+        self.meter.read(text.len().saturating_mul(PRINTING_COST))?;
         self.made(text)
     }
 
@@ -150,13 +154,16 @@ fn len<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     Ok(Value::Int(int_of(length)))
 }
 
-fn index<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+fn index<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let Some((first, indices)) = values.split_first() else { return Ok(Value::Absent) };
     if matches!(first, Value::Absent | Value::Nil) {
         return Err(Fault::new("index of untyped nil"));
     }
     let mut item = first.clone();
     for index in indices {
+        if let Value::Text(key) = index {
+            eval.meter.read(key.len())?;
+        }
         item = match &item {
             value if value.is_nil() => return Err(Fault::new("index of nil pointer")),
             Value::List(list) => {
@@ -200,10 +207,10 @@ fn index<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 
 /// An index as a position from 0 to `length`.
 fn position(index: &Value<'_>, length: usize) -> Result<usize> {
-    let number = match index {
-        Value::Int(n) | Value::Int64(n) => usize::try_from(*n).ok(),
-        Value::Byte(n) => Some((*n).into()),
-        Value::Uint64(n) => usize::try_from(*n).ok(),
+    let number = match index.unnamed() {
+        Value::Int(n) | Value::Int64(n) => usize::try_from(n).ok(),
+        Value::Byte(n) => Some(n.into()),
+        Value::Uint64(n) => usize::try_from(n).ok(),
         other if other.is_nil() => return Err(Fault::new("cannot index slice/array with nil")),
         other => {
             let found = other.type_name();

@@ -8,7 +8,7 @@ use super::print;
 use crate::domain::template::any_map::Key;
 use crate::domain::template::budget::{Budget, Meter};
 use crate::domain::template::error::{Fault, Result};
-use crate::domain::template::functions;
+use crate::domain::template::functions::{self, Expressions};
 use crate::domain::template::value::{Entries, MapOf, Text, Value};
 use crate::domain::template::{Snapshot, Want};
 
@@ -26,6 +26,14 @@ pub(crate) struct Eval<'a> {
     pub(crate) scratch: Entries<'a>,
     /// Whether the function being called got constants only, which may then appear in errors.
     pub(crate) has_literal_arguments: bool,
+    /// The same for its first argument alone.
+    pub(crate) has_literal_first: bool,
+    /// Regular expressions compiled for this render.
+    pub(crate) expressions: Expressions,
+    /// The file that the text is for, empty when there is none.
+    pub(crate) destination: &'a str,
+    /// How often chance was asked for.
+    pub(crate) draws: u64,
     parsed: &'a Parsed,
     is_strict: bool,
     depth_left: usize,
@@ -58,6 +66,10 @@ impl<'a> Eval<'a> {
             secrets: BTreeMap::new(),
             scratch: Entries::new(),
             has_literal_arguments: false,
+            has_literal_first: false,
+            expressions: Expressions::default(),
+            destination: "",
+            draws: 0,
             parsed,
             is_strict,
             depth_left: budget.depth,
@@ -98,6 +110,7 @@ impl<'a> Eval<'a> {
         let outer_base = std::mem::replace(&mut self.base, self.variables.len());
         self.variables.push((DOLLAR, dot.clone()));
         self.walk(dot, &tree.body)?;
+        self.forget_variables(self.base + 1);
         self.variables.truncate(self.base);
         self.base = outer_base;
         self.tree = outer_tree;
@@ -132,7 +145,7 @@ impl<'a> Eval<'a> {
             let max = self.meter.text_bytes_max();
             return Err(Fault::new(format!("the output is longer than {max} bytes")));
         }
-        self.meter.read(bytes.len())?;
+        self.meter.output(bytes.len())?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }
@@ -213,7 +226,7 @@ impl<'a> Eval<'a> {
                 self.enter(self.tree, at)?;
                 let flow = self.walk(if is_with { &value } else { dot }, body)?;
                 self.leave();
-                self.variables.truncate(mark);
+                self.forget_variables(mark);
                 return Ok(flow);
             }
         }
@@ -231,8 +244,13 @@ impl<'a> Eval<'a> {
         self.enter(self.tree, at)?;
         let flow = self.walk(dot, body)?;
         self.leave();
-        self.variables.truncate(mark);
+        self.forget_variables(mark);
         Ok(flow)
+    }
+
+    fn forget_variables(&mut self, mark: usize) {
+        self.meter.forget(self.variables.len().saturating_sub(mark));
+        self.variables.truncate(mark);
     }
 
     fn range(
@@ -253,12 +271,14 @@ impl<'a> Eval<'a> {
             Value::Map(map) => {
                 let counted = self.meter.elements(map.len());
                 self.placed(counted, pipe.at)?;
-                let entries = map.entries().into_iter().map(|(k, v)| (Value::Text(k), v));
-                self.iterate(pipe, body, entries)?
+                let entries = map.entries();
+                let count = entries.len();
+                let pairs = entries.into_iter().map(|(k, v)| (Value::Text(k), v));
+                let ran = self.iterate(pipe, body, pairs)?;
+                self.meter.forget(count);
+                ran
             }
             Value::AnyMap(map) => {
-                let counted = self.meter.elements(map.len());
-                self.placed(counted, pipe.at)?;
                 let entries = map.iter().map(|(key, item)| (key.value(), item.clone()));
                 self.iterate(pipe, body, entries)?
             }
@@ -274,6 +294,11 @@ impl<'a> Eval<'a> {
             Value::Int64(end) => self.count(pipe, body, (0..end).map(Value::Int64))?,
             Value::Byte(end) => self.count(pipe, body, (0..end).map(Value::Byte))?,
             Value::Uint64(end) => self.count(pipe, body, (0..end).map(Value::Uint64))?,
+            Value::Named(named) if named.number().is_some() => {
+                let end = named.number().unwrap_or(0);
+                let items = (0..end).map(|n| Value::Named(named.with_number(n)));
+                self.count(pipe, body, items)?
+            }
             Value::Absent | Value::Nil => false,
             other => {
                 let message = format!("range can't iterate over a {}", other.type_name());
@@ -283,7 +308,7 @@ impl<'a> Eval<'a> {
         if !ran {
             return self.nested(dot, otherwise, pipe.at, mark);
         }
-        self.variables.truncate(mark);
+        self.forget_variables(mark);
         Ok(Flow::Next)
     }
 
@@ -450,7 +475,7 @@ impl<'a> Eval<'a> {
         arguments: &'a [Operand],
         last: Option<Value<'a>>,
     ) -> Result<Value<'a>> {
-        let stepped = self.meter.step();
+        let stepped = self.meter.step().and_then(|()| self.meter.read(name.len()));
         self.placed(stepped, at)?;
         if let Some(method) = functions::find_method(receiver, name) {
             return self.call(dot, method, Some(receiver.clone()), at, arguments, last);

@@ -7,6 +7,7 @@ use super::lexer::{Kind, Lexer, Token};
 use super::literal::{self, NotANumber};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{self, Support};
+use crate::domain::template::near;
 
 /// A template's trees: its own, and those it defines.
 pub(crate) struct Parsed {
@@ -34,8 +35,21 @@ pub(crate) fn parse(
         scope_counts: vec![1],
         range_depth: 0,
         depth_left: depth,
+        open: Vec::new(),
     };
-    let body = parser.top_level().map_err(|fault| fault.at(0, name).of_tree(&parser.tree))?;
+    let body = parser.top_level().map_err(|fault| {
+        let fault = fault.at(0, name).of_tree(&parser.tree);
+        match parser.open.last() {
+            Some((at, word)) if fault.message() == "unexpected EOF" => {
+                fault.noting(format!("no {left}end{right} for the {word}"), Some(*at))
+            }
+            // What was text to its author may stand in an action that is not closed.
+            _ => match parser.lexer.action_of_lines(fault.place()) {
+                Some(at) => fault.noting("the action opens", Some(at)),
+                None => fault,
+            },
+        }
+    })?;
     let mut variables: Vec<Box<str>> = vec!["".into(); parser.names.len()];
     for (name, variable) in parser.names {
         if let Some(slot) = variables.get_mut(variable.0) {
@@ -58,6 +72,8 @@ struct Parser<'t> {
     scope_counts: Vec<usize>,
     range_depth: usize,
     depth_left: usize,
+    /// The actions that wait for their end, and where they are.
+    open: Vec<(usize, &'t str)>,
 }
 
 /// What ended a list of nodes.
@@ -144,6 +160,12 @@ impl<'t> Parser<'t> {
         self.scope_counts.get(variable.0).is_some_and(|count| *count > 0).then_some(variable)
     }
 
+    fn undefined(&self, token: Token<'_>) -> Fault {
+        let fault = Fault::new(format!("undefined variable \"{}\"", token.text)).at(token.at, "");
+        let visible = self.names.keys().copied().filter(|name| self.visible(name).is_some());
+        with_near(fault, token.text, visible.filter(|name| *name != "$"))
+    }
+
     // Nodes.
 
     fn top_level(&mut self) -> Result<Vec<Node>> {
@@ -156,7 +178,9 @@ impl<'t> Parser<'t> {
                 _ => {
                     let word = self.next_word()?;
                     if word.kind == Kind::Define {
+                        self.open.push((word.at, word.text));
                         self.definition()?;
+                        self.open.pop();
                         continue;
                     }
                     self.back(word);
@@ -244,6 +268,10 @@ impl<'t> Parser<'t> {
     /// What follows a left delimiter.
     fn action(&mut self) -> Result<Item> {
         let token = self.next_word()?;
+        let outer = self.open.len();
+        if matches!(token.kind, Kind::Block | Kind::If | Kind::Range | Kind::With) {
+            self.open.push((token.at, token.text));
+        }
         let node = match token.kind {
             Kind::Block => self.block(token.at)?,
             Kind::Break => self.jump(token, Node::Break)?,
@@ -262,6 +290,7 @@ impl<'t> Parser<'t> {
                 Node::Action(self.pipeline("command", Kind::RightDelimiter)?)
             }
         };
+        self.open.truncate(outer);
         Ok(Item::Node(node))
     }
 
@@ -475,7 +504,7 @@ impl<'t> Parser<'t> {
             Kind::RawString | Kind::String => Term::Text(unquoted(token)?.into()),
             Kind::Variable => match self.visible(token.text) {
                 Some(variable) => Term::Variable(variable, Fields::new()),
-                None => return fault(token.at, format!("undefined variable \"{}\"", token.text)),
+                None => return Err(self.undefined(token)),
             },
             _ => {
                 self.back(token);
@@ -538,7 +567,19 @@ fn function(token: Token<'_>) -> Result<Term> {
         Support::NotYet => {
             fault(token.at, format!("function {:?} is not supported yet", token.text))
         }
-        Support::Unknown => fault(token.at, format!("function {:?} not defined", token.text)),
+        Support::Unknown => {
+            let fault = Fault::new(format!("function {:?} not defined", token.text));
+            Err(with_near(fault.at(token.at, ""), token.text, functions::names()))
+        }
+    }
+}
+
+/// Adds what else may have been meant.
+#[expect(single_use_lifetimes, reason = "impl Trait takes no anonymous ones yet")]
+fn with_near<'n>(fault: Fault, name: &str, known: impl Iterator<Item = &'n str>) -> Fault {
+    match near::near(name, known) {
+        Some(names) => fault.noting(format!("did you mean {names}?"), None),
+        None => fault,
     }
 }
 

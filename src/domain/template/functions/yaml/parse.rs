@@ -17,6 +17,9 @@ use crate::domain::template::value::{List, Value};
 /// Values that aliases may add to a document: a few short lines could else make billions.
 const ALIASED_MAX: usize = 100_000;
 
+/// What a token and the text before it take in the parser, in elements of a list.
+const ELEMENTS_PER_TOKEN: usize = 4;
+
 /// The first document; `nil` when there is none. The text itself stays out of errors, it may be a secret.
 pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Value<'a>> {
     eval.meter.text(text.len())?;
@@ -26,6 +29,11 @@ pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Val
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if !text.chars().all(is_allowed) {
         return Err(Fault::new("control characters are not allowed in YAML"));
+    }
+    if text.contains(['[', '{']) {
+        // Of what stands in brackets the parser may hold every token at a time.
+        let tokens = text.bytes().filter(|byte| b",:?[]{}".contains(byte)).count();
+        eval.meter.elements(tokens.saturating_mul(ELEMENTS_PER_TOKEN))?;
     }
     let mut builder = Builder::default();
     let last_line = text.rsplit(['\n', '\r']).next().unwrap_or_default();
@@ -60,6 +68,11 @@ pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Val
             event => event,
         };
         eval.meter.elements(1)?;
+        match &event {
+            Event::Scalar(text, ..) => eval.meter.text(text.len())?,
+            Event::MappingStart(..) => eval.meter.maps(1)?,
+            _ => {}
+        }
         builder.take(event).map_err(|reason| {
             let (line, column) = place;
             Fault::new(format!("line {line} column {column} of the YAML: {reason}"))
