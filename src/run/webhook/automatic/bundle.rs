@@ -118,8 +118,10 @@ impl Bundles {
             entries.push(Entry { place, bundle });
         }
         if has_junk && !self.is_told_junk {
-            let what = "caBundle has something that is no certificate, dropped with the next patch";
-            shared.log.warn(what, &[("configuration", &self.name)]);
+            shared.log.warn(
+                "caBundle has something that is no certificate, dropped with the next patch",
+                &[("configuration", &self.name)],
+            );
         }
         self.is_told_junk = has_junk;
         if entries.is_empty() && !self.is_told_none {

@@ -138,8 +138,10 @@ impl Telling {
 
     /// What the Secret had was of no use.
     pub(super) fn ca_replaced(&self, secret: &str, why: &str) {
-        let what = "the content of the CA's Secret was of no use and has been replaced";
-        self.log.warn(what, &[("secret", &secret), ("reason", &why)]);
+        self.log.warn(
+            "the content of the CA's Secret was of no use and has been replaced",
+            &[("secret", &secret), ("reason", &why)],
+        );
     }
 
     /// No CA or certificate could be made.
