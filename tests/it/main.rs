@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod certificates;
 mod documents;
 mod fake_kube;
 mod fake_vault;
