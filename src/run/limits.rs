@@ -76,6 +76,9 @@ pub(crate) const LOG_BURST: Duration = Duration::from_secs(10);
 /// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
+/// At the end of the process, for giving leadership back; what takes longer, the lock's own end does.
+pub(crate) const RELEASE: Duration = Duration::from_secs(2);
+
 /// Without a connection or request for so long, the webhook counts as idle.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(3);
 

@@ -110,10 +110,11 @@ impl<'a> Plan<'a> {
         }
         needed(&notes, problems);
         if spec.on_windows() {
-            problems.note(
-                Key::Inject,
-                "the pod is for Windows nodes and the agents run on Linux: take the annotation off",
-            );
+            warnings.push(format!(
+                "{}: the pod is for Windows nodes and the agents run on Linux, it will not start: \
+                 take the annotation off",
+                Key::Inject
+            ));
         }
         let containers = spec.containers.0.len() + spec.init_containers.0.len();
         let paths = secrets.custom_paths.iter().map(|path| path.len()).sum::<usize>();

@@ -318,7 +318,7 @@ fn needs_native(key: Key, raw: &str, value: &str, way: &str, problems: &mut Prob
 fn default_template(notes: &Notes<'_>, raw: &str, secret: &str, kind: &str) -> String {
     let left = delimiter(notes, Key::LeftDelim, raw, "{{");
     let right = delimiter(notes, Key::RightDelim, raw, "}}");
-    default_text(secret, kind.eq_ignore_ascii_case("json"), (&left, &right))
+    default_text(secret, kind.eq_ignore_ascii_case("json"), (left, right))
 }
 
 /// The template of a secret that has none: of the kind `json`, or `map`.

@@ -238,6 +238,8 @@ impl Template {
     ) -> Outcome {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
         eval.sandbox = self.sandbox.as_deref();
+        // Most outputs are no longer than their templates.
+        eval.reserve(self.text.len());
         eval.destination = &self.destination;
         let output = eval.run();
         let used = std::mem::take(&mut eval.used);

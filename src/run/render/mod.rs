@@ -163,6 +163,8 @@ struct Session<'o> {
     writes: Vec<FileWrite>,
     /// What was written so, or told, the last time.
     written: Vec<FileWrite>,
+    /// Default templates were shown.
+    is_told: bool,
 }
 
 impl<'o> Session<'o> {
@@ -187,7 +189,8 @@ impl<'o> Session<'o> {
         };
         let (fetched, used) = (BTreeMap::new(), BTreeSet::new());
         let (writes, written) = (Vec::new(), Vec::new());
-        Ok(Self { options, clock, live, snapshot, fetched, used, writes, written })
+        let is_told = false;
+        Ok(Self { options, clock, live, snapshot, fetched, used, writes, written, is_told })
     }
 
     /// The files that the command line names.
@@ -220,10 +223,11 @@ impl<'o> Session<'o> {
                         let is_json = matches!(form, Form::Json);
                         let name = if is_json { "json" } else { "map" };
                         let text = default_text(path, is_json, self.delimiters());
-                        let words = format!(
-                            "# {path}: the default template \"{name}\" is\n{text}\n# and gives\n"
-                        );
-                        tell(Told::Words(&words));
+                        if !self.is_told {
+                            let name = format!("the default template \"{name}\"");
+                            let words = format!("# {path}: {name} is\n{text}\n# and gives\n");
+                            tell(Told::Words(&words));
+                        }
                         self.go(format!("{path} ({name})"), text)
                     }
                 })
@@ -257,6 +261,7 @@ impl<'o> Session<'o> {
         if self.live.is_some() && pieces.iter().any(sees_interfaces) {
             self.snapshot.interfaces = interfaces::all();
         }
+        self.is_told = true;
         let rendered = pieces.iter().try_for_each(|piece| {
             let text = self.settle(piece)?;
             output.extend_from_slice(text.expose());

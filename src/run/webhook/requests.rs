@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -32,14 +33,14 @@ pub(super) struct Webhook {
     pub(super) bursts: Bursts,
     pub(super) busy: Busy,
     pub(super) clock: Clock,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
     pub(super) inject: InjectConfig,
     /// Whether the last try to accept a connection failed.
     pub(super) is_deaf: Cell<bool>,
     /// Whether the log has it that a client does not trust the certificate now served.
     pub(super) is_distrusted: Cell<bool>,
     pub(super) log: Log,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) telemetry_path: String,
 }
 
