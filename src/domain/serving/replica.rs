@@ -28,9 +28,6 @@ const LACKING: Duration = Duration::from_secs(10);
 /// No two looks that others cause are closer than this.
 const LOOKS_APART: Duration = Duration::from_millis(200);
 
-/// The same for the shared CAs.
-const CA_LOOKS_APART: Duration = Duration::from_secs(2);
-
 /// Without a patch for so long, whoever undoes ours counts as gone.
 const QUIET: Duration = Duration::from_mins(10);
 
@@ -500,7 +497,7 @@ impl Replica {
         let lacking = is_lacking.then_some(now.mono + LACKING);
         if is_lacking {
             // Perhaps the CA is another by now.
-            let soonest = self.ca_read.map_or(now.mono, |read| read + CA_LOOKS_APART);
+            let soonest = self.ca_read.map_or(now.mono, |read| read + LOOKS_APART);
             self.read_ca.due = self.read_ca.due.min(soonest.max(now.mono));
         }
         self.bundle.succeed(lacking.unwrap_or(now.mono + HOUR));
