@@ -295,7 +295,7 @@ fn without_an_api_server_it_serves_and_asks_with_patience() {
     assert!(metrics.contains("vault_injector_kubernetes_errors_total{what=\"CA\"} "), "{metrics}");
     kube.heal();
     webhook.wait_until_believed(&kube, LIMIT);
-    webhook.line("works again");
+    webhook.line("no longer hindered");
 }
 
 #[test]
