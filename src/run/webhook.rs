@@ -149,7 +149,7 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     keeper.look().map_err(WebhookError::Tls)?;
     keeper.tell_when_expired();
     let tls = offer.server_config(served).map_err(WebhookError::Tls)?;
-    let listener = listen(&config.listen)
+    let listener = listen(&config.listen, limits::SEND_BUFFER_BYTES)
         .map_err(|source| WebhookError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(WebhookError::Start)?;
     let keeping = config.automation.map(|automation| automatic::start(automation, shared));

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{Busy, now};
 use crate::adapter::clock::Clock;
 use crate::adapter::procfs;
-use crate::adapter::server::{BodyError, Call, Event, Reply};
+use crate::adapter::server::{BodyError, Call, Event, Reply, Share};
 use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
 use crate::run::limits;
 use crate::telemetry::burst::Burst;
@@ -177,7 +177,7 @@ impl Webhook {
         let timed = Timed { metrics: &self.metrics, since: Instant::now() };
         self.metrics.request_begins();
         let refusal = match self.review(call, timed.since).await {
-            Ok(answer) => match call.keep(answer).await {
+            Ok((answer, share)) => match call.keep(answer, share).await {
                 Ok(answer) => return typed(StatusCode::OK, "application/json", answer),
                 Err(error) => error.into(),
             },
@@ -199,7 +199,7 @@ impl Webhook {
         reply
     }
 
-    async fn review(&self, call: &mut Call, since: Instant) -> Result<Vec<u8>, Refusal> {
+    async fn review(&self, call: &mut Call, since: Instant) -> Result<(Vec<u8>, Share), Refusal> {
         if call.head.method != Method::POST {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "want POST"));
         }
@@ -222,7 +222,7 @@ impl Webhook {
             }
         };
         self.tell(&answer.decision, since.elapsed());
-        Ok(answer.body)
+        Ok((answer.body, body.share))
     }
 
     /// One log line and the counters of a decision.

@@ -11,6 +11,7 @@ pub(crate) mod layout;
 mod lexer;
 pub(crate) mod literal;
 pub(crate) mod parser;
+mod parts;
 pub(crate) mod print;
 pub(crate) mod printf;
 pub(crate) mod quote;
