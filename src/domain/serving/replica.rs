@@ -195,6 +195,8 @@ impl Replica {
         }
         let is_there = match &self.served {
             Some(leaf) => self.trust.has(&leaf.ca),
+            // Nothing was read from the file yet.
+            None if self.wanted(now).next().is_none() => return BundleState::Unknown,
             None => self.wanted(now).all(|ca| self.trust.has(&ca.fingerprint)),
         };
         if is_there { BundleState::Present } else { BundleState::Absent }
