@@ -504,10 +504,11 @@ mod tests {
     fn tells_of_the_bundle_only_where_one_is_kept() {
         let metrics = Metrics::new(2);
         metrics.leads(true);
-        assert!(!metrics.text().contains("ca_bundle") && !metrics.text().contains("is_leader"));
+        let text = metrics.text(&ProcessFigures::default());
+        assert!(!text.contains("ca_bundle") && !text.contains("is_leader"));
         metrics.bundle("absent");
         metrics.kubernetes_failed("CA");
-        let text = metrics.text();
+        let text = metrics.text(&ProcessFigures::default());
         for line in [
             "vault_injector_ca_bundle{state=\"present\"} 0",
             "vault_injector_ca_bundle{state=\"absent\"} 1",
