@@ -67,8 +67,10 @@ impl Ca {
         let certificate = CertificateDer::from_pem_slice(certificate)
             .map_err(|_may_quote| "no PEM certificate")?
             .into_owned();
-        let key = PrivatePkcs8KeyDer::from_pem_slice(key).map_err(|_may_quote| "no PEM key")?;
-        let key = Zeroizing::new(key.secret_pkcs8_der().to_vec());
+        let mut read =
+            PrivatePkcs8KeyDer::from_pem_slice(key).map_err(|_may_quote| "no PEM key")?;
+        let key = Zeroizing::new(read.secret_pkcs8_der().to_vec());
+        read.zeroize();
         let facts = authority(&certificate);
         let ca = Self { certificate, key, facts };
         // What the signature proves: that it is a certificate, that the key is its key, that both are of our kind.

@@ -153,7 +153,7 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
         .map_err(|source| WebhookError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(WebhookError::Start)?;
     let keeping = config.automation.map(|automation| automatic::start(automation, shared));
-    let keeping = keeping.transpose().map_err(WebhookError::Tls)?;
+    let keeping = keeping.transpose()?;
     log.info("listening", &[("address", &address)]);
 
     let _keeps_on = tokio::task::spawn_local(keeper.keep());

@@ -501,6 +501,27 @@ mod tests {
     }
 
     #[test]
+    fn tells_of_the_bundle_only_where_one_is_kept() {
+        let metrics = Metrics::new(2);
+        metrics.leads(true);
+        let text = metrics.text(&ProcessFigures::default());
+        assert!(!text.contains("ca_bundle") && !text.contains("is_leader"));
+        metrics.bundle("absent");
+        metrics.kubernetes_failed("CA");
+        let text = metrics.text(&ProcessFigures::default());
+        for line in [
+            "vault_injector_ca_bundle{state=\"present\"} 0",
+            "vault_injector_ca_bundle{state=\"absent\"} 1",
+            "vault_injector_ca_bundle{state=\"unknown\"} 0",
+            "vault_injector_is_leader 1",
+            "vault_injector_kubernetes_errors_total{what=\"CA\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("ca_expiration"));
+    }
+
+    #[test]
     fn a_label_cannot_forge_a_line() {
         let metrics = Metrics::new(2);
         metrics.decided(inject("a\"\n\\", "init_only"));

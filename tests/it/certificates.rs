@@ -295,7 +295,7 @@ fn without_an_api_server_it_serves_and_asks_with_patience() {
     assert!(metrics.contains("vault_injector_kubernetes_errors_total{what=\"CA\"} "), "{metrics}");
     kube.heal();
     webhook.wait_until_believed(&kube, LIMIT);
-    webhook.line("works again");
+    webhook.line("no longer hindered");
 }
 
 #[test]
@@ -366,6 +366,9 @@ fn two_replicas_share_a_ca_and_one_of_them_leads() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_ne!(holder(&kube), first);
     assert!(follower.is_believed(&kube));
+    // All of it within the permissions of our own manifests.
+    let refused: Vec<_> = kube.requests().into_iter().filter(|seen| seen.status == 403).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
 }
 
 #[test]
@@ -483,6 +486,42 @@ fn a_follower_of_vault_k8s_gets_a_leaf_of_ours() {
     assert!(kube.object("leases", NAMESPACE, "vault-injector").is_none());
     let lock = kube.object("configmaps", NAMESPACE, "vault-k8s-leader").unwrap();
     assert_eq!(lock["metadata"]["ownerReferences"][0]["name"], "inj-a");
+}
+
+#[test]
+fn under_the_charts_roles_for_several_replicas_its_config_map_is_the_lock() {
+    let kube = FakeKube::start_as_charted();
+    configure(&kube, &[]);
+    own_pod(&kube, "inj-a");
+    own_pod(&kube, "inj-b");
+    let mut a = Webhook::elect(&kube, "inj-a");
+    a.line("role=leader");
+    let mut b = Webhook::elect(&kube, "inj-b");
+    a.wait_until_believed(&kube, SOON);
+    b.wait_until_believed(&kube, SOON);
+    assert_eq!(kube.count("patch", CONFIGURATIONS), 1);
+    let start = Instant::now();
+    a.signal("TERM");
+    b.line("role=leader");
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    let lock = kube.object("configmaps", NAMESPACE, "vault-k8s-leader").unwrap();
+    assert_eq!(lock["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);
+    assert_eq!(lock["metadata"]["ownerReferences"][0]["name"], "inj-b");
+    // Only Leases were asked for in vain, and only before it was known.
+    let refused = kube.requests().into_iter().filter(|seen| seen.status == 403);
+    let refused: Vec<String> = refused.map(|seen| seen.resource).collect();
+    assert_eq!(refused, ["leases", "leases"]);
+}
+
+#[test]
+fn without_a_name_or_a_lock_each_replica_helps_itself() {
+    let kube = FakeKube::start();
+    kube.allow("get list watch patch", CONFIGURATIONS, "");
+    configure(&kube, &[]);
+    let mut webhook = Webhook::start(&kube, &[("AGENT_INJECT_USE_LEADER_ELECTOR", "true")]);
+    let line = webhook.line("POD_NAME");
+    assert!(line.contains("[WARN]") && line.contains("downward API"), "{line}");
+    webhook.wait_until_believed(&kube, SOON);
 }
 
 #[test]

@@ -2,101 +2,18 @@
 //!
 //! It serves first and asks later: there is a leaf from the start, and nothing that fails takes it away.
 
+mod facts;
+
 use std::time::Duration;
 
+pub use self::facts::{Action, BundleState, Duty, Outcome, Readiness};
 use super::bundle::{Entry, merge};
 use super::ca::{Authority, Change, LOOK, Leaf, Shelf, is_due};
-use super::election::{Ask, Elector, Heard, Kind, Role};
+use super::election::{Ask, Elector, Kind, Role};
 use super::pace::Pace;
 use super::trust::Trust;
 use super::{Now, Trouble};
 use crate::base::time::{Mono, Spread};
-
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Make a CA of this process new, or let the next one sign.
-    ChangeOwn(Change),
-    /// Something of the election.
-    Lock(Ask),
-    /// Write these certificates, by fingerprint, into the bundles of the entries with these places.
-    Patch(Vec<(usize, Vec<String>)>),
-    /// Read our entries of the webhook configuration.
-    ReadBundle,
-    /// Read the shared CAs.
-    ReadCa,
-    /// Read the leaf that a replica of vault-k8s shares.
-    ReadShared,
-    /// Serve the leaf that a replica of vault-k8s shares.
-    ServeShared,
-    /// Serve a new leaf of the CA with this fingerprint.
-    Sign(String),
-    /// Nothing before then, unless something comes from outside.
-    Wait(Mono),
-    /// Change the shared CAs, as they were last read.
-    WriteCa(Change),
-    /// Share our leaf with replicas of vault-k8s.
-    WriteShared,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Our entries as they are now; after a patch, as it left them.
-    Bundle(Result<Vec<Entry>, Trouble>),
-    /// The shared CAs as they are now. Content that cannot be used is an empty shelf.
-    Ca(Result<Shelf, Trouble>),
-    /// This is served now; `None` when it could not be made.
-    Leaf(Option<Leaf>),
-    /// Of the election.
-    Lock(Heard),
-    /// The CAs of this process as they are now; `None` when none could be made.
-    Own(Option<Shelf>),
-    /// The leaf that a replica of vault-k8s shares, if it is one.
-    Shared(Result<Option<Leaf>, Trouble>),
-    /// Our leaf is shared.
-    SharedWritten(Result<(), Trouble>),
-}
-
-/// What there is to care for.
-#[derive(Clone, Debug)]
-pub enum Duty {
-    /// Only that these CAs, of a file, are in the bundle.
-    Bundle(Vec<Authority>),
-    /// CA, leaf and bundle.
-    Everything {
-        /// The CAs of this process.
-        own: Shelf,
-        /// What is served from the start, by the current one of `own`.
-        leaf: Leaf,
-        /// `None` where every replica leads.
-        elector: Option<Box<Elector>>,
-    },
-}
-
-/// Whether requests should come, as far as trust goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// API servers believe the certificate, or can not be asked.
-    Ready,
-    /// Waited long enough for the `caBundle`.
-    ReadyUnproven,
-    /// The CA of the certificate was not yet seen in the `caBundle`.
-    Untrusted,
-    /// A replica of vault-k8s leads, and there is no certificate of its to serve.
-    Unshared,
-}
-
-/// The state of the `caBundle`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BundleState {
-    /// The CA of what is served is in the bundle of each of our entries.
-    Present,
-    /// It is not.
-    Absent,
-    /// The configuration was never read.
-    Unknown,
-}
 
 /// So long the start waits for the API server before it goes on without: below the minute after which the startup
 /// probe of vault-k8s' chart lets the kubelet kill the container, which would only make the way back longer.
@@ -164,6 +81,7 @@ pub struct Replica {
     /// Since when there are no shared CAs.
     unshared: Mono,
     read_ca: Task,
+    ca_read: Option<Mono>,
     write_ca: Task,
     served: Option<Leaf>,
     is_served_shared: bool,
@@ -203,6 +121,7 @@ impl Replica {
             store: Store::Unread,
             unshared: now,
             read_ca: task,
+            ca_read: None,
             write_ca: task,
             served,
             is_served_shared: false,
@@ -276,6 +195,8 @@ impl Replica {
         }
         let is_there = match &self.served {
             Some(leaf) => self.trust.has(&leaf.ca),
+            // Nothing was read from the file yet.
+            None if self.wanted(now).next().is_none() => return BundleState::Unknown,
             None => self.wanted(now).all(|ca| self.trust.has(&ca.fingerprint)),
         };
         if is_there { BundleState::Present } else { BundleState::Absent }
@@ -522,6 +443,7 @@ impl Replica {
 
     fn hear_ca(&mut self, result: Result<Shelf, Trouble>, now: Mono, spread: Spread) {
         let was_shared = matches!(self.store, Store::Present(_));
+        self.ca_read = Some(now);
         match result {
             Ok(shelf) => {
                 self.store = Store::Present(shelf);
@@ -577,7 +499,8 @@ impl Replica {
         let lacking = is_lacking.then_some(now.mono + LACKING);
         if is_lacking {
             // Perhaps the CA is another by now.
-            self.read_ca.due = self.read_ca.due.min(now.mono);
+            let soonest = self.ca_read.map_or(now.mono, |read| read + LOOKS_APART);
+            self.read_ca.due = self.read_ca.due.min(soonest.max(now.mono));
         }
         self.bundle.succeed(lacking.unwrap_or(now.mono + HOUR));
     }

@@ -20,11 +20,12 @@ use self::bundle::Bundles;
 use self::keys::Keys;
 use self::lock::Locks;
 use self::telling::Telling;
+use super::WebhookError;
 use crate::adapter::authority::{Ca, Signed, issuer_of};
 use crate::adapter::clock::Clock;
 use crate::adapter::entropy::{self, spread};
 use crate::adapter::kube::KubeClient;
-use crate::adapter::tls::{Files, Material, Served, TlsError};
+use crate::adapter::tls::{Files, Material, Served};
 use crate::base::secret::{Secret, SecretBytes};
 use crate::domain::serving::ca::{
     Change, LEAF_SECONDS, Leaf, MEMORY_SECONDS, SHARED_SECONDS, Shelf,
@@ -132,7 +133,7 @@ struct Automatic {
 }
 
 /// Serves a first certificate, unless it is somebody else's, and starts to keep it.
-pub(super) fn start(config: Automation, shared: Shared) -> Result<Keeping, TlsError> {
+pub(super) fn start(config: Automation, shared: Shared) -> Result<Keeping, WebhookError> {
     let clock = Clock::start();
     let now = Now { mono: clock.now(), wall: super::now() };
     let (events, inbox) = channel();
@@ -161,8 +162,9 @@ pub(super) fn start(config: Automation, shared: Shared) -> Result<Keeping, TlsEr
         shared,
     };
     if automatic.config.ca_file.is_none() {
-        let ca = Ca::make(now.wall, MEMORY_SECONDS)?;
-        let signed = ca.sign(&automatic.config.names(), now.wall, LEAF_SECONDS)?;
+        let ca = Ca::make(now.wall, MEMORY_SECONDS).map_err(WebhookError::Tls)?;
+        let signed = ca.sign(&automatic.config.names(), now.wall, LEAF_SECONDS);
+        let signed = signed.map_err(WebhookError::Tls)?;
         automatic.own = Keys::of(ca);
         let leaf = automatic.serve(signed);
         let own = automatic.own.shelf();
@@ -175,7 +177,7 @@ pub(super) fn start(config: Automation, shared: Shared) -> Result<Keeping, TlsEr
         let _nobody_waits = end.send(());
     };
     let thread = thread::Builder::new().name("webhook-keeper".to_owned()).spawn(work);
-    thread.map_err(TlsError::Read)?;
+    thread.map_err(WebhookError::Start)?;
     Ok(Keeping { events, ended })
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::bundle::Listed;
 use super::super::ca::{LEAF_SECONDS, MEMORY_SECONDS, SHARED_SECONDS};
-use super::super::election::{Lock, Owned, Owner, Record, Timing};
+use super::super::election::{Heard, Lock, Owned, Owner, Record, Timing};
 use super::*;
 use crate::domain::schedule::pace::Dice;
 
@@ -530,6 +530,37 @@ fn a_bundle_that_is_emptied_again_and_again_is_mended_ever_more_slowly() {
     actors[0].wake = world.millis;
     world.run(&mut actors, 1);
     assert!(!world.bundle.1.is_empty() && !actors[0].replica.is_fought());
+}
+
+/// A replica of vault-k8s without election undoes every change within a fifth of a second, until the rolling update that
+/// brought us ends it.
+#[test]
+fn beside_vault_k8s_without_election_we_are_ready_and_trusted_when_it_is_gone() {
+    let mut world = World::new(15, Rbac { secrets: false, ..ALL });
+    let old = Listed { authority: world.authority(3650 * DAY), is_ours: true };
+    world.set_bundle(vec![old.clone()]);
+    let mut actors = [world.start(None)];
+    let mut undone = None;
+    while world.millis < 40_000 {
+        if world.bundle.1.len() > 1 {
+            let at = *undone.get_or_insert(world.millis + 200);
+            if world.millis >= at {
+                undone = None;
+                world.set_bundle(vec![old.clone()]);
+                actors[0].replica.wake(world.now().mono);
+                actors[0].wake = world.millis;
+            }
+        }
+        world.step(&mut actors);
+        actors[0].replica.readiness(world.now());
+    }
+    assert_eq!(actors[0].replica.readiness(world.now()), Readiness::Ready);
+    assert!((4..14).contains(&world.patches), "{}", world.patches);
+    assert!(world.requests < 200, "{}", world.requests);
+    // It is gone.
+    world.run(&mut actors, 45);
+    assert!(world.trusts(&actors[0].replica.served.as_ref().unwrap().ca));
+    assert!(world.trusts(&old.authority.fingerprint));
 }
 
 #[test]

@@ -99,14 +99,14 @@ impl Kube {
         let text = error.to_string();
         if self.told.get(what) != Some(&text) {
             let fields: [(&str, &dyn fmt::Display); 2] = [("what", &what), ("error", &text)];
-            self.log.warn("request to the API server failed, trying again", &fields);
+            self.log.warn("keeping the certificate is hindered, trying again", &fields);
             let _before = self.told.insert(what, text);
         }
     }
 
     fn works(&mut self, what: &'static str) {
         if self.told.remove(what).is_some() {
-            self.log.info("request to the API server works again", &[("what", &what)]);
+            self.log.info("keeping the certificate is no longer hindered", &[("what", &what)]);
         }
     }
 
@@ -180,7 +180,7 @@ fn keep_watching(
         let text = error.to_string();
         if told != text {
             let fields: [(&str, &dyn fmt::Display); 2] = [("what", &"watch"), ("error", &text)];
-            log.warn("request to the API server failed, trying again", &fields);
+            log.warn("keeping the certificate is hindered, trying again", &fields);
             told = text;
         }
         let wait = pace.fail(error.retry_after(), spread());
