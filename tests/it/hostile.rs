@@ -19,7 +19,9 @@ fn all_end(part: usize) {
         let row = Json::parse(row.as_bytes()).unwrap();
         let text = |name: &str| row.get(name).and_then(Json::as_str).unwrap();
         let start = Instant::now();
-        if let Ok(template) = Template::parse("t", text("t"), "", "", BUDGET) {
+        let times = row.get("repeat").and_then(Json::as_u64).unwrap_or(1);
+        let hostile = text("t").repeat(usize::try_from(times).unwrap());
+        if let Ok(template) = Template::parse("t", &hostile, "", "", BUDGET) {
             let snapshot = Snapshot { complete: true, ..Snapshot::default() };
             let outcome = template.render(&snapshot, false, BUDGET);
             assert!(!matches!(outcome, Outcome::Lack { .. }), "{}", text("name"));

@@ -34,6 +34,7 @@ pub(crate) fn parse(
         scope_counts: vec![1],
         range_depth: 0,
         depth_left: depth,
+        tokens_left: TOKENS_MAX,
     };
     let body = parser.top_level().map_err(|fault| fault.at(0, name).of_tree(&parser.tree))?;
     let mut variables: Vec<Box<str>> = vec!["".into(); parser.names.len()];
@@ -58,7 +59,11 @@ struct Parser<'t> {
     scope_counts: Vec<usize>,
     range_depth: usize,
     depth_left: usize,
+    tokens_left: usize,
 }
+
+/// Tokens of one template. Real ones have hundreds; one becomes at most some 250 bytes of tree.
+const TOKENS_MAX: usize = 100_000;
 
 /// What ended a list of nodes.
 enum Ending {
@@ -71,7 +76,16 @@ impl<'t> Parser<'t> {
     // Tokens.
 
     fn next(&mut self) -> Result<Token<'t>> {
-        self.ahead.pop_front().map_or_else(|| self.lexer.next(), Ok)
+        if let Some(token) = self.ahead.pop_front() {
+            return Ok(token);
+        }
+        let token = self.lexer.next()?;
+        let left = self.tokens_left.checked_sub(1);
+        let too_long = || {
+            Fault::new(format!("the template has more than {TOKENS_MAX} tokens")).at(token.at, "")
+        };
+        self.tokens_left = left.ok_or_else(too_long)?;
+        Ok(token)
     }
 
     fn back(&mut self, token: Token<'t>) {
