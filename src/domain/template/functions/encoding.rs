@@ -60,7 +60,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 /// The hash of an empty text takes longer than other functions do.
-const STEPS_PER_HASH: usize = 8;
+const STEPS_PER_HASH: usize = 16;
 
 /// Padding is mandatory; stray bits at the end are not looked at, as in Go.
 const LIKE_GO: GeneralPurposeConfig = GeneralPurposeConfig::new()
