@@ -1,11 +1,11 @@
 //! The one place that makes HTTP requests.
 //!
-//! Every limit is set: connections and whole requests have a time, answers a size. Redirects are not
+//! Every limit is set: connections and whole requests have a time, answers and lines a size. Redirects are not
 //! followed here and statuses are not errors: the caller knows what they mean. Nothing is read from the
 //! environment. Requests of several threads share the open connections.
 
 use std::fmt;
-use std::io::Read as _;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,8 +33,20 @@ pub(crate) struct HttpSettings {
     pub(crate) no_proxy: String,
     /// Limit of one request, its connection included.
     pub(crate) timeout: Duration,
-    /// Limit of the body of an answer.
+    /// Limit of the body of an answer, or of one line of it.
     pub(crate) reply_bytes_max: usize,
+    /// Which settings to look at when TLS fails.
+    pub(crate) tls_hints: &'static TlsHints,
+}
+
+/// What a person can do about a failed handshake: clauses behind the reason.
+pub(crate) struct TlsHints {
+    /// The server's authority is not known.
+    pub(crate) untrusted: &'static str,
+    /// The certificate has other names.
+    pub(crate) misnamed: &'static str,
+    /// The server wants a certificate of ours.
+    pub(crate) identity: &'static str,
 }
 
 /// A request. Header values may be secret.
@@ -54,6 +66,32 @@ pub(crate) struct HttpReply {
     /// `Retry-After`, when it is a number of seconds.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// An answer whose body is still to be read.
+pub(crate) struct HttpStream {
+    pub(crate) status: u16,
+    location: Option<String>,
+    retry_after: Option<Duration>,
+    body: ureq::Body,
+    bytes_max: usize,
+    blame: Blame,
+}
+
+/// The lines of a body, as they come.
+pub(crate) struct HttpLines {
+    reader: BufReader<ureq::BodyReader<'static>>,
+    bytes_max: usize,
+    blame: Blame,
+}
+
+/// What is known about a connection that breaks.
+struct Blame {
+    resolver: CachingResolver,
+    timeout: Duration,
+    tls_hints: &'static TlsHints,
+    /// Host and port of the proxy.
+    via: Option<String>,
 }
 
 /// Why no answer came. Holds nothing of the request or the answer.
@@ -113,9 +151,19 @@ impl HttpClient {
 
     /// Makes one request.
     pub(crate) fn exchange(&self, request: &HttpRequest<'_>) -> Result<HttpReply, HttpError> {
+        self.open(request)?.read()
+    }
+
+    /// Makes one request and returns as soon as the head of the answer is there.
+    pub(crate) fn open(&self, request: &HttpRequest<'_>) -> Result<HttpStream, HttpError> {
         let uri: Uri = request.url.parse().map_err(|_invalid| HttpError::Malformed("address"))?;
         let (agent, via) = self.agent_for(&uri);
-        let no_answer = |e: &ureq::Error| self.no_answer(e, via.as_deref());
+        let blame = Blame {
+            resolver: self.resolver.clone(),
+            timeout: self.settings.timeout,
+            tls_hints: self.settings.tls_hints,
+            via,
+        };
         let mut builder = http::Request::builder().method(request.method).uri(uri);
         for (name, value) in request.headers {
             let name: HeaderName =
@@ -130,16 +178,17 @@ impl HttpClient {
             Some(body) => agent.run(builder.body(body).map_err(malformed)?),
             None => agent.run(builder.body(()).map_err(malformed)?),
         };
-        let mut answer = answer.map_err(|e| no_answer(&e))?;
+        let answer = answer.map_err(|e| blame.no_answer(&e))?;
         let of_header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let location = of_header(header::LOCATION).map(str::to_owned);
         let retry_after = of_header(header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-        let body = self.read_body(answer.body_mut(), &no_answer)?;
-        Ok(HttpReply {
+        Ok(HttpStream {
             status: answer.status().as_u16(),
             location,
             retry_after: retry_after.map(Duration::from_secs),
-            body,
+            body: answer.into_body(),
+            bytes_max: self.settings.reply_bytes_max,
+            blame,
         })
     }
 
@@ -159,15 +208,14 @@ impl HttpClient {
             _ => (agents.direct.clone(), None),
         }
     }
+}
 
-    fn read_body(
-        &self,
-        body: &mut ureq::Body,
-        no_answer: &dyn Fn(&ureq::Error) -> HttpError,
-    ) -> Result<Zeroizing<Vec<u8>>, HttpError> {
-        let bytes_max = self.settings.reply_bytes_max;
+impl HttpStream {
+    /// Reads the body to its end.
+    pub(crate) fn read(mut self) -> Result<HttpReply, HttpError> {
+        let bytes_max = self.bytes_max;
         let too_large = HttpError::TooLarge(bytes_max);
-        let announced = match body.content_length() {
+        let announced = match self.body.content_length() {
             None => BUFFER_BYTES.min(bytes_max),
             Some(announced) => usize::try_from(announced).unwrap_or(usize::MAX),
         };
@@ -175,23 +223,99 @@ impl HttpClient {
             return Err(too_large);
         }
         // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
-        let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-        body.as_reader()
-            .take(bound)
-            .read_to_end(&mut bytes)
-            .map_err(|e| no_answer(&ureq::Error::from(e)))?;
-        if bytes.len() > bytes_max { Err(too_large) } else { Ok(bytes) }
+        let mut body = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
+        let mut reader = self.body.as_reader().take(bound(bytes_max));
+        reader.read_to_end(&mut body).map_err(|e| self.blame.no_answer(&ureq::Error::from(e)))?;
+        if body.len() > bytes_max {
+            return Err(too_large);
+        }
+        let Self { status, location, retry_after, .. } = self;
+        Ok(HttpReply { status, location, retry_after, body })
     }
 
-    fn no_answer(&self, error: &ureq::Error, via: Option<&str>) -> HttpError {
+    /// Reads the body line by line.
+    pub(crate) fn lines(self) -> HttpLines {
+        let Self { body, bytes_max, blame, .. } = self;
+        HttpLines { reader: BufReader::new(body.into_reader()), bytes_max, blame }
+    }
+}
+
+impl HttpLines {
+    /// Waits for the next line and returns it with its end, `None` at the end of the body.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        let mut line = Vec::new();
+        let mut reader = self.reader.by_ref().take(bound(self.bytes_max));
+        let read = reader.read_until(b'\n', &mut line);
+        read.map_err(|e: io::Error| self.blame.no_answer(&ureq::Error::from(e)))?;
+        match line.len() {
+            0 => Ok(None),
+            length if length > self.bytes_max => Err(HttpError::TooLarge(self.bytes_max)),
+            _ => Ok(Some(line)),
+        }
+    }
+}
+
+/// One byte more than is allowed, to see that there are more.
+fn bound(bytes_max: usize) -> u64 {
+    u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+impl Blame {
+    fn no_answer(&self, error: &ureq::Error) -> HttpError {
         // The address may be what is wrong.
         self.resolver.forget();
-        let reason = reason(error, self.settings.timeout);
-        HttpError::NoAnswer(match via {
+        let reason = self.reason(error);
+        HttpError::NoAnswer(match &self.via {
             Some(proxy) => format!("{reason} (through the proxy {proxy})"),
             None => reason,
         })
+    }
+
+    /// Why there is no answer, and the way out where it is known.
+    fn reason(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::HostNotFound => "the name has no address".to_owned(),
+            ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(tls) => self.tls_reason(tls),
+                None => match io.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+                    Some(inner) => self.reason(inner),
+                    None => io.to_string(),
+                },
+            },
+            ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+                format!(
+                    "no connection within {} s",
+                    CONNECT_TIMEOUT.min(self.timeout).as_secs_f64()
+                )
+            }
+            ureq::Error::Timeout(_) => format!("no answer within {} s", self.timeout.as_secs_f64()),
+            other => other.to_string(),
+        }
+    }
+
+    fn tls_reason(&self, error: &rustls::Error) -> String {
+        use rustls::{AlertDescription, CertificateError, Error};
+
+        let way_out = match error {
+            Error::InvalidCertificate(
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::Other(_),
+            ) => self.tls_hints.untrusted,
+            Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => self.tls_hints.misnamed,
+            Error::InvalidMessage(_) => {
+                "; does the server speak TLS, or should the address be http://?"
+            }
+            Error::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA,
+            ) => self.tls_hints.identity,
+            _ => "",
+        };
+        format!("TLS: {error}{way_out}")
     }
 }
 
@@ -298,50 +422,6 @@ fn shares_prefix(a: std::net::IpAddr, b: std::net::IpAddr, bits: &str) -> bool {
         return false;
     };
     (a ^ b).checked_shr(tail).unwrap_or(0) == 0
-}
-
-/// Why there is no answer, and the way out where it is known.
-fn reason(error: &ureq::Error, timeout: Duration) -> String {
-    match error {
-        ureq::Error::HostNotFound => "the name has no address".to_owned(),
-        ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(tls) => tls_reason(tls),
-            None => match io.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-                Some(inner) => reason(inner, timeout),
-                None => io.to_string(),
-            },
-        },
-        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
-            format!("no connection within {} s", CONNECT_TIMEOUT.min(timeout).as_secs_f64())
-        }
-        ureq::Error::Timeout(_) => format!("no answer within {} s", timeout.as_secs_f64()),
-        other => other.to_string(),
-    }
-}
-
-fn tls_reason(error: &rustls::Error) -> String {
-    use rustls::{AlertDescription, CertificateError, Error};
-
-    let way_out = match error {
-        Error::InvalidCertificate(
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::Other(_),
-        ) => "; is its CA the one of ca_cert (VAULT_CACERT, VAULT_CACERT_BYTES)?",
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "; set tls_server_name (VAULT_TLS_SERVER_NAME) to a name that the certificate has",
-        Error::InvalidMessage(_) => {
-            "; does the server speak TLS, or should the address be http://?"
-        }
-        Error::AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA,
-        ) => "; the server wants a client certificate: client_cert and client_key",
-        _ => "",
-    };
-    format!("TLS: {error}{way_out}")
 }
 
 #[cfg(test)]

@@ -74,6 +74,21 @@ impl EndSignals {
     }
 }
 
+/// SIGHUP, which would end the process.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// From now on it no longer does.
+    pub(crate) fn catch() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        let _none_is_left_out = self.0.recv().await;
+    }
+}
+
 /// Which of two futures was ready first.
 pub(crate) enum First<A, B> {
     /// The first one, also when both were.
@@ -108,10 +123,18 @@ pub(crate) async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
     Ok(first == [22])
 }
 
-/// Where a connection stands between two requests. hyper's own timer cannot tell waiting for a request
-/// from waiting for the rest of its header.
+/// Where a connection stands: what is waited for, and since when. hyper's own timer cannot tell waiting for
+/// a request from waiting for the rest of its header.
 #[derive(Clone, Debug)]
-pub(crate) struct Stage(Rc<Cell<Waits>>);
+pub(crate) struct Stage(Rc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    waits: Cell<Waits>,
+    since: Cell<Instant>,
+    /// Since when the peer has taken nothing of what was sent.
+    stalled: Cell<Option<Instant>>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waits {
@@ -119,29 +142,65 @@ enum Waits {
     Idle,
     /// For the rest of a header.
     Header,
+    /// For the rest of a body.
+    Body,
     /// For us.
     Answer,
 }
 
 impl Stage {
-    /// A new connection owes a header.
+    /// A new connection owes a handshake and a header.
     pub(crate) fn new() -> Self {
-        Self(Rc::new(Cell::new(Waits::Header)))
+        Self(Rc::new(Place {
+            waits: Cell::new(Waits::Header),
+            since: Cell::new(Instant::now()),
+            stalled: Cell::new(None),
+        }))
+    }
+
+    fn turn(&self, waits: Waits) {
+        self.0.waits.set(waits);
+        self.0.since.set(Instant::now());
     }
 
     /// The header is whole.
     pub(crate) fn request_begins(&self) {
-        self.0.set(Waits::Answer);
+        self.turn(Waits::Answer);
     }
 
-    /// Whether nothing was asked since the last answer.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.0.get() == Waits::Idle
+    /// From now on the client owes its body.
+    pub(crate) fn body_begins(&self) {
+        self.turn(Waits::Body);
+    }
+
+    /// The client waits for us again.
+    pub(crate) fn body_ends(&self) {
+        self.turn(Waits::Answer);
     }
 
     /// The answer is ready.
     pub(crate) fn request_ends(&self) {
-        self.0.set(Waits::Idle);
+        self.turn(Waits::Idle);
+    }
+
+    /// Whether nothing was asked since the last answer, which was taken.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.waits.get() == Waits::Idle && self.0.stalled.get().is_none()
+    }
+
+    /// Since when the client has made us wait; now, while it waits for us.
+    pub(crate) fn owed_since(&self) -> Instant {
+        match self.0.stalled.get() {
+            Some(since) => since,
+            None if self.0.waits.get() == Waits::Answer => Instant::now(),
+            None => self.0.since.get(),
+        }
+    }
+
+    /// Whether the peer takes what is sent.
+    fn stalls(&self, stalls: bool) {
+        let since = stalls.then(|| self.0.stalled.get().unwrap_or_else(Instant::now));
+        self.0.stalled.set(since);
     }
 }
 
@@ -178,6 +237,7 @@ impl<S> Paced<S> {
         cx: &mut Context<'_>,
         result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.stage.stalls(result.is_pending());
         match result {
             Poll::Ready(result) => {
                 self.stall = None;
@@ -195,15 +255,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.stage.0.get() != Waits::Header {
+        if this.stage.0.waits.get() != Waits::Header {
             this.header = None;
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if this.stage.0.get() == Waits::Idle && buf.filled().len() > before {
-            this.stage.0.set(Waits::Header);
+        if this.stage.0.waits.get() == Waits::Idle && buf.filled().len() > before {
+            this.stage.turn(Waits::Header);
         }
-        if this.stage.0.get() != Waits::Header {
+        if this.stage.0.waits.get() != Waits::Header {
             return result;
         }
         // Bytes that trickle in do not stop the clock.
@@ -222,6 +282,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.written(cx, result)
+    }
+
+    // Else every answer would be copied once more, and its memory not be accounted for.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
         this.written(cx, result)
     }
 

@@ -1,33 +1,37 @@
 //! HTTPS on one listener: bounded connections, bounded waits, and an orderly end.
+//!
+//! Connections and the memory for large bodies are shared by all clients. While somebody waits for either,
+//! nobody may make us wait: whoever has owed us a handshake, a header, a body or a next request for longer
+//! than our patience loses its connection. Clients in a hurry never notice.
+
+mod call;
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Bytes, Incoming};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::AlertDescription;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub(crate) use self::call::{BodyError, Call};
 use crate::adapter::net::{First, Paced, Stage, race, speaks_tls};
-
-/// A request as handlers get it.
-pub(crate) type Call = Request<Incoming>;
 
 /// A whole answer.
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -35,6 +39,14 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 /// What bounds the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
+    /// Bytes of a body or an answer that need no share of `shared_bytes`.
+    pub(crate) free_bytes: usize,
+    /// Bytes of all bodies and answers beyond their free ones.
+    pub(crate) shared_bytes: usize,
+    /// Longest wait for a share of `shared_bytes`.
+    pub(crate) share_within: Duration,
+    /// How long a client may make us wait while others wait for its connection or its memory.
+    pub(crate) patience: Duration,
     /// Open connections; more wait in the kernel's queue.
     pub(crate) connections_max: usize,
     /// Longest wait for what remains after the listener is closed.
@@ -54,21 +66,20 @@ pub(crate) enum Event {
     AcceptFailed(io::Error),
     /// A connection was closed.
     Closed,
+    /// A client that took its time was cut off, since others waited.
+    Cut(SocketAddr),
     /// A client did not accept our certificate.
-    Distrusted(io::Error),
+    Distrusted(SocketAddr, io::Error),
     /// A client and we found no common ground.
-    HandshakeFailed(io::Error),
+    HandshakeFailed(SocketAddr, io::Error),
     /// A connection was accepted.
     Opened,
     /// A client spoke plain HTTP.
-    Plain,
+    Plain(SocketAddr),
 }
 
 /// Serves until `end` and then until the last request is answered or the drain limit is reached.
 /// Returns whether all were answered. To be called on a `LocalSet`.
-///
-/// With all connections taken those between two requests are closed, so that nobody keeps others out
-/// by doing nothing.
 pub(crate) async fn serve<H, F>(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
@@ -86,6 +97,7 @@ where
         bounds,
         ends: Cell::new(false),
         hurry: Notify::new(),
+        shares: Arc::new(Semaphore::new(bounds.shared_bytes)),
         slots: Arc::new(Semaphore::new(bounds.connections_max)),
         tell,
     });
@@ -96,7 +108,7 @@ where
             First::Right(accepted) => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => shared.open(stream, slot, &handle),
+            Ok((stream, peer, slot)) => shared.open(stream, peer, slot, &handle),
             Err(error) => {
                 (shared.tell)(Event::AcceptFailed(error));
                 // Most likely out of file descriptors: a closed connection gives one back.
@@ -115,14 +127,19 @@ where
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// How often those who take their time are looked for while somebody waits.
+const PRESS_EVERY: Duration = Duration::from_millis(50);
+
 /// What connections share.
 struct Shared {
     acceptor: TlsAcceptor,
     bounds: Bounds,
     /// Whether no connection may live longer than its request.
     ends: Cell<bool>,
-    /// Wakes all connections: those that are not needed close.
+    /// Wakes all connections: those that end or try our patience close.
     hurry: Notify,
+    /// One permit for each byte of `Bounds::shared_bytes`.
+    shares: Arc<Semaphore>,
     /// One permit for each connection that may still be opened.
     slots: Arc<Semaphore>,
     tell: Rc<dyn Fn(Event)>,
@@ -136,22 +153,36 @@ impl Shared {
     async fn accept(
         &self,
         listener: &TcpListener,
-    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-        if self.is_full() {
-            self.hurry.notify_waiters();
-        }
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, _peer) = listener.accept().await?;
-        Ok((stream, slot))
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let slot = self.press_for(Arc::clone(&self.slots).acquire_owned()).await;
+        let slot = slot.map_err(io::Error::other)?;
+        let (stream, peer) = listener.accept().await?;
+        Ok((stream, peer, slot))
     }
 
-    fn open<H, F>(self: &Rc<Self>, stream: TcpStream, slot: OwnedSemaphorePermit, handle: &H)
-    where
+    /// Waits for what others hold, and meanwhile has those looked for who hold it for nothing.
+    async fn press_for<T>(&self, scarce: impl Future<Output = T>) -> T {
+        let mut scarce = pin!(scarce);
+        loop {
+            match race(scarce.as_mut(), sleep(PRESS_EVERY)).await {
+                First::Left(got) => return got,
+                First::Right(()) => self.hurry.notify_waiters(),
+            }
+        }
+    }
+
+    fn open<H, F>(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: OwnedSemaphorePermit,
+        handle: &H,
+    ) where
         H: Fn(Call) -> F + Clone + 'static,
         F: Future<Output = Reply> + 'static,
     {
         (self.tell)(Event::Opened);
-        let connection = Rc::clone(self).connection(stream, slot, handle.clone());
+        let connection = Rc::clone(self).connection(stream, peer, slot, handle.clone());
         let _detached = tokio::task::spawn_local(connection);
     }
 
@@ -164,10 +195,10 @@ impl Shared {
     {
         let Ok(listener) = listener.into_std() else { return };
         while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            let Ok((stream, _peer)) = listener.accept() else { break };
+            let Ok((stream, peer)) = listener.accept() else { break };
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                self.open(stream, slot, handle);
+                self.open(stream, peer, slot, handle);
             }
         }
     }
@@ -175,6 +206,7 @@ impl Shared {
     async fn connection<H, F>(
         self: Rc<Self>,
         stream: TcpStream,
+        peer: SocketAddr,
         slot: OwnedSemaphorePermit,
         handle: H,
     ) where
@@ -185,16 +217,36 @@ impl Shared {
         let _told = Told(Rc::clone(&self.tell));
         // Answers are one write each; waiting for more to send only delays them.
         let _slower_at_worst = stream.set_nodelay(true);
-        match timeout(self.bounds.header, self.shake_hands(stream)).await {
-            Ok(Ok(Some(stream))) => self.serve_connection(stream, handle).await,
-            Ok(Ok(None)) => (self.tell)(Event::Plain),
-            Ok(Err(error)) if is_silent(&error) => {}
-            Ok(Err(error)) if is_distrust(&error) => (self.tell)(Event::Distrusted(error)),
-            Ok(Err(error)) => (self.tell)(Event::HandshakeFailed(error)),
-            Err(_elapsed) => {
-                (self.tell)(Event::HandshakeFailed(io::ErrorKind::TimedOut.into()));
+        let stage = Stage::new();
+        let shake = timeout(self.bounds.header, self.shake_hands(stream));
+        let event = match self.unless_too_slow(&stage, shake).await {
+            None => Some(Event::Cut(peer)),
+            Some(Ok(Ok(Some(stream)))) => self.serve_connection(stream, peer, stage, handle).await,
+            Some(Ok(Ok(None))) => Some(Event::Plain(peer)),
+            Some(Ok(Err(error))) if is_silent(&error) => None,
+            Some(Ok(Err(error))) if is_distrust(&error) => Some(Event::Distrusted(peer, error)),
+            Some(Ok(Err(error))) => Some(Event::HandshakeFailed(peer, error)),
+            Some(Err(_elapsed)) => {
+                Some(Event::HandshakeFailed(peer, io::ErrorKind::TimedOut.into()))
+            }
+        };
+        event.into_iter().for_each(|event| (self.tell)(event));
+    }
+
+    /// `None` when the client took its time while others waited.
+    async fn unless_too_slow<T>(&self, stage: &Stage, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            match race(work.as_mut(), self.hurry.notified()).await {
+                First::Left(done) => return Some(done),
+                First::Right(()) if self.is_too_slow(stage) => return None,
+                First::Right(()) => {}
             }
         }
+    }
+
+    fn is_too_slow(&self, stage: &Stage) -> bool {
+        !self.ends.get() && stage.owed_since().elapsed() > self.bounds.patience
     }
 
     /// `None` when the client does not speak TLS and was told.
@@ -205,16 +257,21 @@ impl Shared {
         refuse_plain(stream).await.map(|()| None)
     }
 
-    async fn serve_connection<H, F>(self: &Rc<Self>, stream: TlsStream<TcpStream>, handle: H)
+    async fn serve_connection<H, F>(
+        self: &Rc<Self>,
+        stream: TlsStream<TcpStream>,
+        peer: SocketAddr,
+        stage: Stage,
+        handle: H,
+    ) -> Option<Event>
     where
         H: Fn(Call) -> F,
         F: Future<Output = Reply>,
     {
-        let stage = Stage::new();
         let stream = TokioIo::new(Paced::new(stream, stage.clone(), self.bounds.header));
-        let service = service_fn(|call: Call| {
+        let service = service_fn(|request: Request<Incoming>| {
             stage.request_begins();
-            let reply = handle(call);
+            let reply = handle(Call::new(request, peer, stage.clone(), Rc::clone(self)));
             async {
                 let mut reply = reply.await;
                 if self.ends.get() || self.is_full() {
@@ -234,11 +291,11 @@ impl Shared {
         loop {
             match race(connection.as_mut(), self.hurry.notified()).await {
                 // A client that goes away or is cut off is its own business.
-                First::Left(_outcome) => break,
-                First::Right(()) if self.ends.get() || stage.is_idle() => {
-                    connection.as_mut().graceful_shutdown();
-                }
-                First::Right(()) => {}
+                First::Left(_outcome) => return None,
+                First::Right(()) if self.ends.get() => connection.as_mut().graceful_shutdown(),
+                First::Right(()) if !self.is_too_slow(&stage) => {}
+                First::Right(()) if stage.is_idle() => connection.as_mut().graceful_shutdown(),
+                First::Right(()) => return Some(Event::Cut(peer)),
             }
         }
     }
@@ -285,90 +342,4 @@ async fn refuse_plain(stream: TcpStream) -> io::Result<()> {
           Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
     )?;
     Ok(())
-}
-
-/// Why there is no body.
-#[derive(Debug)]
-pub(crate) enum BodyError {
-    /// The client broke off.
-    Break(hyper::Error),
-    /// It did not come in time.
-    Late,
-    /// More than this many bytes.
-    Long(usize),
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Break(error) => write!(f, "request body broken off: {error}"),
-            Self::Late => f.write_str("request body did not come in time"),
-            Self::Long(max) => write!(f, "request body larger than {max} bytes"),
-        }
-    }
-}
-
-impl BodyError {
-    /// The HTTP status that says so.
-    pub(crate) const fn status(&self) -> StatusCode {
-        match self {
-            Self::Break(_) => StatusCode::BAD_REQUEST,
-            Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Long(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        }
-    }
-}
-
-/// A body and its part of the budget, given back when both are dropped.
-pub(crate) struct Body<'a> {
-    /// All of it.
-    pub(crate) bytes: Vec<u8>,
-    _share: SemaphorePermit<'a>,
-}
-
-/// Reads a whole body of at most `bytes_max` bytes. `budget` holds as many permits as bytes may be kept
-/// for all clients together; a body waits until it may have its announced length.
-pub(crate) async fn read_body<'a>(
-    body: &mut Incoming,
-    bytes_max: usize,
-    budget: &'a Semaphore,
-    within: Duration,
-) -> Result<Body<'a>, BodyError> {
-    let hint = body.size_hint();
-    let announced = usize::try_from(hint.upper().unwrap_or(0)).unwrap_or(usize::MAX);
-    if announced > bytes_max {
-        return Err(BodyError::Long(bytes_max));
-    }
-    let length_max = if hint.upper().is_some() { announced } else { bytes_max };
-    let whole = async {
-        let permits = u32::try_from(length_max).unwrap_or(u32::MAX);
-        let share = budget.acquire_many(permits).await.map_err(|_closed| BodyError::Late)?;
-        let mut bytes = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(BodyError::Break)?;
-            let Ok(data) = frame.into_data() else { continue };
-            if bytes.len().saturating_add(data.len()) > bytes_max {
-                return Err(BodyError::Long(bytes_max));
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok(Body { bytes, _share: share })
-    };
-    timeout(within, whole).await.map_err(|_elapsed| BodyError::Late)?
-}
-
-/// Takes what a client still sends and throws it away, within bounds, so that it reads our answer
-/// instead of a reset connection.
-pub(crate) async fn discard_body(body: &mut Incoming, bytes_max: usize, within: Duration) {
-    let mut left = bytes_max;
-    let rest = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            let count = frame.data_ref().map_or(0, Bytes::len);
-            left = left.saturating_sub(count);
-            if left == 0 {
-                break;
-            }
-        }
-    };
-    let _out_of_time = timeout(within, rest).await;
 }

@@ -10,7 +10,7 @@ use ureq::http::Uri;
 
 use super::clock::Clock;
 use super::files;
-use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings};
+use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, TlsHints};
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
 use crate::base::secret::Secret;
 use crate::domain::agent_config::Connection;
@@ -110,6 +110,12 @@ const SYSTEM_BUNDLES: &[&str] = &[
 /// What Vault's own client waits for one request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+const TLS_HINTS: TlsHints = TlsHints {
+    untrusted: "; is its CA the one of ca_cert (VAULT_CACERT, VAULT_CACERT_BYTES)?",
+    misnamed: "; set tls_server_name (VAULT_TLS_SERVER_NAME) to a name that the certificate has",
+    identity: "; the server wants a client certificate: client_cert and client_key",
+};
+
 /// Files of `ca_path` that are looked at.
 const CA_FILES_MAX: usize = 1000;
 
@@ -153,6 +159,7 @@ impl VaultClient {
             no_proxy: connection.no_proxy.clone().unwrap_or_default(),
             timeout: connection.timeout.filter(|t| !t.is_zero()).unwrap_or(TIMEOUT),
             reply_bytes_max: limits.reply_bytes_max,
+            tls_hints: &TLS_HINTS,
         };
         let http = HttpClient::new(settings, clock);
         Ok(Self { http: http.map_err(|reason| ConnectError::Proxy { reason })?, address })

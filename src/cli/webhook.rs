@@ -11,6 +11,7 @@ use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
 use crate::domain::inject::{AgentChoice, InjectConfig, quantity};
+use crate::domain::serving::objects::{Cluster, SERVICE_ACCOUNT_DIR};
 use crate::run;
 use crate::run::webhook::{Certificate, Config};
 use crate::telemetry::log::{Format, Level, Log};
@@ -59,7 +60,7 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     for notice in notices(&settings, env) {
         log.warn(notice.message, &[("option", &notice.option)]);
     }
-    match run::webhook::run(settings.into_config(), log) {
+    match run::webhook::run(settings.into_config(env), log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.error("webhook ended", &[("error", &OneLine(&error))]);
@@ -84,6 +85,7 @@ struct Settings {
     listen: String,
     log_format: Format,
     log_level: Level,
+    service_account_dir: String,
     telemetry_path: String,
     tls_auto: String,
     tls_auto_hosts: String,
@@ -119,6 +121,7 @@ impl Default for Settings {
             listen: ":8080".into(),
             log_format: Format::Standard,
             log_level: Level::Info,
+            service_account_dir: SERVICE_ACCOUNT_DIR.into(),
             telemetry_path: "/metrics".into(),
             tls_auto: String::new(),
             tls_auto_hosts: String::new(),
@@ -220,7 +223,18 @@ impl Settings {
         mistakes
     }
 
-    fn into_config(self) -> Config {
+    /// Where the API server is: known in every pod, and outside of clusters to whoever says so.
+    fn cluster(&self, env: &Environment) -> Option<Cluster> {
+        let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        Some(Cluster {
+            host: set("KUBERNETES_SERVICE_HOST")?,
+            port: set("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".into()),
+            service_account_dir: self.service_account_dir.clone(),
+        })
+    }
+
+    fn into_config(self, env: &Environment) -> Config {
+        let cluster = self.cluster(env);
         let certificate = if self.tls_cert_file.is_empty() {
             Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
         } else {
@@ -229,6 +243,7 @@ impl Settings {
         Config {
             certificate,
             cipher_suites: list(&self.tls_cipher_suites),
+            cluster,
             inject: self.inject,
             listen: self.listen,
             telemetry_path: self.telemetry_path,
@@ -512,6 +527,7 @@ const TABLE: &[Row] = &[
     row("listen", "LISTEN", ":8080", Field::Read(read_listen), "address to serve on"),
     row("log-format", "LOG_FORMAT", "standard", Field::Read(read_log_format), "json, or standard for text"),
     row("log-level", "LOG_LEVEL", "info", Field::Read(read_log_level), "trace, debug, info, warn or error"),
+    row("", "SERVICE_ACCOUNT_DIR", SERVICE_ACCOUNT_DIR, Field::Text(|s| &mut s.service_account_dir), "folder of token, ca.crt and namespace for the API server"),
     row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
     row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of; no effect yet"),

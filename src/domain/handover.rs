@@ -12,8 +12,9 @@ use std::time::Duration;
 use crate::base::json::{Json, JsonError};
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
-use crate::domain::template::{Found, Want};
+use crate::domain::template::{Found, Seed, Want};
 use crate::domain::vault::{Auth, Mount, Reading, WrapInfo};
+use crate::domain::x509::Bundle;
 
 /// By so much the clock is set back in everyday life; a lease is renewed long before it ends.
 const CLOCK_SLACK: Duration = Duration::from_mins(1);
@@ -33,6 +34,8 @@ pub struct Handover {
     pub mounts: Vec<Mount>,
     /// What was had, and when it was fetched or its lease was renewed.
     pub had: Vec<(Want, Found, Wall)>,
+    /// What templates draw from, so that the next process draws the same.
+    pub seed: Option<Seed>,
 }
 
 /// Why a document cannot be taken over. Shows no content.
@@ -79,7 +82,9 @@ impl Handover {
             .iter()
             .map(|mount| object([("path", text(&mount.path)), ("kv2", Json::Bool(mount.is_kv2))]));
         let had = self.had.iter().filter_map(|(want, found, at)| encode_had(want, found, *at));
+        let seed = self.seed.as_ref().map(|seed| hex(seed.expose()));
         let document = object([
+            ("seed", seed.map_or(Json::Null, Json::String)),
             ("version", number(&VERSION)),
             ("config", text(&self.config)),
             ("token", encode_auth(&self.token)),
@@ -129,10 +134,12 @@ impl Handover {
                 });
                 lease.is_zero() || age(*at, now) < lease && age(now, *at) <= CLOCK_SLACK
             }
+            Found::Certificate(bundle) => bundle.is_good(now),
             Found::Absent | Found::File(_) | Found::List(_) => true,
         };
         let had = had.into_iter().filter(lives).collect();
-        Ok(Self { config: config.to_owned(), token, granted, mounts, had })
+        let seed = json.get("seed").and_then(Json::as_str).and_then(seed_of_hex);
+        Ok(Self { config: config.to_owned(), token, granted, mounts, had, seed })
     }
 }
 
@@ -145,6 +152,17 @@ pub fn age(then: Wall, now: Wall) -> Duration {
 fn encode_had(want: &Want, found: &Found, at: Wall) -> Option<Json> {
     let mut members = vec![("path", text(want.path())), ("at", number(&at.0))];
     match (want, found) {
+        (Want::Certificate { fields, destination, .. }, Found::Certificate(bundle)) => {
+            let chain = bundle.ca_chain.iter().map(String::as_str);
+            let pem: String = [bundle.certificate.as_str(), bundle.key.expose()]
+                .into_iter()
+                .chain(chain)
+                .collect();
+            members.push(("kind", text("certificate")));
+            members.push(("fields", pairs(fields)));
+            members.push(("destination", text(destination)));
+            members.push(("pem", Json::String(pem)));
+        }
         (Want::List { .. }, Found::List(names)) => {
             members.push(("kind", text("list")));
             members.push(("names", strings(names)));
@@ -167,22 +185,37 @@ fn decode_had(had: &Json) -> Option<(Want, Found, Wall)> {
     let path = had.get("path")?.as_str()?.to_owned();
     let at = Wall(had.get("at")?.as_i64()?);
     let reading = || Some(Found::Reading(Arc::new(Reading::decode(had.get("reading")?).ok()?)));
+    let fields = || {
+        let fields = had.get("fields")?.as_object()?.iter();
+        let owned = fields.map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        owned.collect::<Option<BTreeMap<_, _>>>()
+    };
     match had.get("kind")?.as_str()? {
+        "certificate" => {
+            let destination = had.get("destination")?.as_str()?.to_owned();
+            let bundle = Bundle::of_text(had.get("pem")?.as_str()?.as_bytes())?;
+            let want = Want::Certificate { path, fields: fields()?, destination };
+            Some((want, Found::Certificate(Arc::new(bundle)), at))
+        }
         "list" => {
             let names = had.get("names")?.as_array()?.iter();
             let names: Option<Vec<_>> = names.map(|n| Some(n.as_str()?.to_owned())).collect();
             Some((Want::List { path }, Found::List(names?), at))
         }
         "read" => Some((Want::Read { path }, reading()?, at)),
-        "write" => {
-            let fields = had.get("fields")?.as_object()?.iter();
-            let fields: Option<BTreeMap<_, _>> = fields
-                .map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                .collect();
-            Some((Want::Write { path, fields: fields? }, reading()?, at))
-        }
+        "write" => Some((Want::Write { path, fields: fields()? }, reading()?, at)),
         _ => None,
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn seed_of_hex(text: &str) -> Option<Seed> {
+    let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digits).collect();
+    Some(Seed::new(bytes?.try_into().ok()?))
 }
 
 /// The envelope as Vault sends it.
@@ -281,8 +314,25 @@ mod tests {
                 (Want::Read { path: path() }, reading("", 0), Wall(1_000_000)),
                 (Want::Write { path: path(), fields }, reading("l/1", 60), Wall(1_000_000)),
                 (Want::List { path: path() }, Found::List(vec!["x".into()]), Wall(1_000_000)),
+                (certificate(), Found::Certificate(Arc::new(bundle())), Wall(1_000_000)),
             ],
+            seed: Some(Seed::new([0xa5; 32])),
         }
+    }
+
+    fn certificate() -> Want {
+        let fields = BTreeMap::from([("common_name".to_owned(), "a.b".to_owned())]);
+        Want::Certificate { path: "pki/issue/app".into(), fields, destination: "/f".into() }
+    }
+
+    /// Good until nine tenths of its life are over, at 1,081 s.
+    fn bundle() -> Bundle {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = time::OffsetDateTime::from_unix_timestamp(1000).unwrap();
+        params.not_after = time::OffsetDateTime::from_unix_timestamp(1090).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let text = params.self_signed(&key).unwrap().pem() + &key.serialize_pem();
+        Bundle::of_text(text.as_bytes()).unwrap()
     }
 
     #[test]
@@ -290,7 +340,7 @@ mod tests {
         let text = sample().encode();
         let back = Handover::decode(text.expose().as_bytes(), "abc", Wall(1_050_000)).unwrap();
         assert_eq!(back.encode().expose(), text.expose());
-        assert_eq!(back.had.len(), 3);
+        assert_eq!(back.had.len(), 4);
     }
 
     #[test]
@@ -299,10 +349,12 @@ mod tests {
         let read = |config: &str, now| {
             Handover::decode(text.expose().as_bytes(), config, Wall(now)).map(|h| h.had.len())
         };
-        assert_eq!(read("abc", 1_060_000), Ok(2));
+        assert_eq!(read("abc", 1_060_000), Ok(3));
+        assert_eq!(read("abc", 1_080_999), Ok(3));
+        assert_eq!(read("abc", 1_081_000), Ok(2), "the certificate is due");
         assert_eq!(read("abc", 1_089_000), Ok(2));
         assert_eq!(read("abc", 1_090_000), Err(HandoverError::Expired));
-        assert_eq!(read("abc", 990_000), Ok(3), "a clock that was set back a little ends nothing");
+        assert_eq!(read("abc", 990_000), Ok(4), "a clock that was set back a little ends nothing");
         assert_eq!(read("abc", 900_000), Err(HandoverError::Future));
         assert_eq!(read("abd", 1_050_000), Err(HandoverError::Config));
     }

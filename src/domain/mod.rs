@@ -5,5 +5,7 @@ pub mod format;
 pub mod handover;
 pub mod inject;
 pub mod schedule;
+pub mod serving;
 pub mod template;
 pub mod vault;
+pub mod x509;

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
+use crate::adapter::clock::Clock;
 use crate::adapter::files;
 use crate::adapter::vault::VaultClient;
 use crate::base::secret::Secret;
@@ -10,6 +13,7 @@ use crate::domain::template::{Found, Want};
 use crate::domain::vault::{
     Mount, Operation, Request, SecretPath, VaultError, Verdict, missing_capabilities,
 };
+use crate::domain::x509::Bundle;
 use crate::run::limits::FILE_BYTES_MAX;
 
 /// Asks for secrets in one namespace.
@@ -18,7 +22,12 @@ pub(crate) struct Fetcher {
     pub(crate) client: VaultClient,
     /// Of all requests.
     pub(crate) namespace: Option<String>,
+    /// Says whether a certificate is still good.
+    pub(crate) clock: Clock,
 }
+
+/// Where certificates come from: never a KV engine.
+pub(crate) const ANY_MOUNT: Mount = Mount { path: String::new(), is_kv2: false };
 
 /// Why there is nothing.
 pub(crate) struct Failure {
@@ -56,6 +65,13 @@ impl Fetcher {
         (explain, was_had): (bool, bool),
     ) -> Result<Found, Failure> {
         let (request, operation) = match want {
+            Want::Certificate { path, fields, destination } => {
+                if let Some(bundle) = self.standing_certificate(destination) {
+                    return Ok(Found::Certificate(Arc::new(bundle)));
+                }
+                let path = SecretPath::literal(path).map_err(|e| unusable(want, e))?;
+                (Request::write(&path, mount, fields), Operation::Write)
+            }
             Want::File { .. } => return Err(unusable(want, "not a path of Vault")),
             Want::List { path } => {
                 let path = SecretPath::literal(path).map_err(|e| unusable(want, e))?;
@@ -73,17 +89,32 @@ impl Fetcher {
         let request = self.signed(request, token);
         match self.client.send(&request)?.reading(&request) {
             Ok(reading) if operation == Operation::List => Ok(Found::List(reading.keys())),
+            Ok(reading) if matches!(want, Want::Certificate { .. }) => {
+                let bundle = Bundle::of_data(&reading.data).map(Arc::new);
+                let none = "no certificate in the answer but those of CAs; want PEM, which is the default \
+                            format";
+                bundle.map(Found::Certificate).ok_or_else(|| unusable(want, none))
+            }
             Ok(reading) => Ok(Found::Reading(Arc::new(reading))),
             Err(VaultError::Missing { .. }) if operation == Operation::List => {
                 Ok(Found::List(Vec::new()))
             }
             // A write that gives nothing back did what it was for.
-            Err(VaultError::Missing { .. }) if operation == Operation::Write && !mount.is_kv2 => {
+            Err(VaultError::Missing { .. })
+                if matches!(want, Want::Write { .. }) && !mount.is_kv2 =>
+            {
                 Ok(Found::Absent)
             }
             Err(error) if explain => Err(self.explained(token, error, operation, was_had)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The certificate in a file, as long as it is good: no request is made for it.
+    fn standing_certificate(&self, destination: &str) -> Option<Bundle> {
+        let text = files::read_bounded(Path::new(destination), FILE_BYTES_MAX).ok()?;
+        let bundle = Bundle::of_text(&Zeroizing::new(text))?;
+        Some(bundle).filter(|bundle| bundle.is_good(self.clock.wall()))
     }
 
     /// Adds to a plain refusal which capability the token lacks. A token that may not even ask that is
@@ -125,9 +156,10 @@ impl Fetcher {
     ) -> Result<Mount, Failure> {
         let path = match want {
             Want::Read { path } => SecretPath::parse(path),
-            Want::File { path } | Want::List { path } | Want::Write { path, .. } => {
-                SecretPath::literal(path)
-            }
+            Want::Certificate { path, .. }
+            | Want::File { path }
+            | Want::List { path }
+            | Want::Write { path, .. } => SecretPath::literal(path),
         };
         let path = path.map_err(|e| unusable(want, e))?;
         let request = self.signed(Request::mount_of(&path), token);

@@ -1,18 +1,15 @@
 //! Every bound of the program, each with its reason. Passed down as arguments.
 
-use crate::adapter::vault::ClientLimits;
 use std::time::Duration;
 
+use crate::adapter::kube::KubeLimits;
 use crate::adapter::server::Bounds;
+use crate::adapter::vault::ClientLimits;
 use crate::domain::template::Budget;
 
 /// Bytes of one admission review. API servers accept objects of 1.5 MiB (etcd's limit) and a review
 /// holds up to two of them with their escapes.
 pub(crate) const REVIEW_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Bytes of all reviews that are being read at the same moment: four of the largest, or thousands of
-/// usual ones.
-pub(crate) const REVIEWS_BYTES_MAX: usize = 4 * REVIEW_BYTES_MAX;
 
 /// For the whole body of a review. API servers send it at once and wait 10 s for an answer unless told
 /// otherwise.
@@ -27,11 +24,28 @@ pub(crate) const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 /// here and one or more series in Prometheus.
 pub(crate) const METRIC_NAMESPACES_MAX: usize = 2000;
 
-/// The webhook's server. An open connection takes about 50 KB, so that all of them stay below 32 MiB;
-/// API servers keep a few each. An idle one lives longer than the 90 s after which API servers close
+/// The webhook's server.
+///
+/// There is no number of reviews beyond which others are refused: a refusal is a pod without secrets where
+/// `failurePolicy` is `Ignore`, and one review takes a tenth of a millisecond, so that even when every
+/// connection brings one, the last is answered in a tenth of a second. They are decided one at a time, in
+/// the order in which their bodies are whole. What could run out is memory, so that is what is shared:
+/// usual reviews and their answers fit the free bytes and never wait, 512 of them are 16 MiB. Larger ones
+/// share 32 MiB, four of the largest, first come, first served. Who waits longer than 2 s is told to come
+/// again in a second: API servers do that by themselves within the webhook's timeout, 10 s by default.
+///
+/// Our patience is for clients while others wait for their connection or their memory. API servers send a
+/// handshake, a header and a body at once, in milliseconds. Half a second leaves a kubelet's probe, which
+/// waits for one second, a connection in time.
+///
+/// An open connection takes about 50 KB, so that all of them stay below 32 MiB; API servers keep a few each. An idle one lives longer than the 90 s after which API servers close
 /// theirs, so that we never close one that is just being used. The header limit is what hyper calls its
 /// buffer; headers of API servers have less than 1 KiB, and larger pieces make reading bodies no faster.
 pub(crate) const SERVER: Bounds = Bounds {
+    free_bytes: 32 * 1024,
+    shared_bytes: 4 * REVIEW_BYTES_MAX,
+    share_within: Duration::from_secs(2),
+    patience: Duration::from_millis(500),
     connections_max: 512,
     drain: Duration::from_secs(15),
     header_bytes_max: 16 * 1024,
@@ -43,6 +57,15 @@ pub(crate) const SERVER: Bounds = Bounds {
 /// later than we do that this replica ends. With the drain limit it stays below the 30 s that Kubernetes
 /// waits before it kills.
 pub(crate) const LAME_DUCK: Duration = Duration::from_secs(3);
+
+/// What a client that was refused for want of memory is told to wait. API servers take whole seconds.
+pub(crate) const RETRY_AFTER: &str = "1";
+
+/// Lines of one kind that strangers can cause, in each [`LOG_BURST`]: enough to see what goes on, one per
+/// second in the long run.
+pub(crate) const LOG_BURST_LINES: u32 = 10;
+/// See [`LOG_BURST_LINES`].
+pub(crate) const LOG_BURST: Duration = Duration::from_secs(10);
 
 /// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
@@ -63,6 +86,17 @@ pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Of a client of Vault.
 pub(crate) const VAULT_CLIENT: ClientLimits =
     ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
+
+/// Of a client of Kubernetes. Its objects have at most 1.5 MiB (etcd's limit), base64 included; API servers
+/// answer within a second unless they are in trouble. A watch that hangs is noticed after `watch` and
+/// `watch_grace`; one request in two minutes costs an API server nothing.
+pub(crate) const KUBE: KubeLimits = KubeLimits {
+    reply_bytes_max: 4 * 1024 * 1024,
+    file_bytes_max: FILE_BYTES_MAX,
+    timeout: Duration::from_secs(15),
+    watch: Duration::from_secs(120),
+    watch_grace: Duration::from_secs(15),
+};
 
 /// One render. Real templates take thousands of steps and give a few KiB; Vault's largest secret has 1 MiB.
 /// A hostile template ends within about a second and 64 MiB.

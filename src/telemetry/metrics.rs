@@ -25,11 +25,30 @@ pub(crate) struct Decided<'a> {
     pub(crate) injection_type: &'static str,
 }
 
+/// What the operating system says of the process, in the units of the names of the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ProcessFigures {
+    /// Processor time.
+    pub(crate) cpu_seconds: Option<f64>,
+    /// Limit of file descriptors.
+    pub(crate) max_fds: Option<f64>,
+    /// Open file descriptors.
+    pub(crate) open_fds: Option<f64>,
+    /// Memory in use.
+    pub(crate) resident_bytes: Option<f64>,
+    /// Unix time of the start.
+    pub(crate) start_seconds: Option<f64>,
+    /// Address space in use.
+    pub(crate) virtual_bytes: Option<f64>,
+}
+
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Connection {
     /// Closed.
     Closed,
+    /// Cut off to make room.
+    Cut,
     /// No TLS session came about.
     HandshakeFailed,
     /// Accepted.
@@ -41,6 +60,7 @@ struct Numbers {
     namespaces_max: usize,
     certificate_ends: Option<u64>,
     connections: u64,
+    cuts: u64,
     decisions: BTreeMap<(&'static str, &'static str), u64>,
     failures: BTreeMap<String, u64>,
     handshake_failures: u64,
@@ -70,6 +90,7 @@ impl Metrics {
             namespaces_max,
             certificate_ends: None,
             connections: 0,
+            cuts: 0,
             decisions: BTreeMap::new(),
             failures: BTreeMap::new(),
             handshake_failures: 0,
@@ -92,6 +113,7 @@ impl Metrics {
         let mut numbers = self.numbers();
         match what {
             Connection::Closed => numbers.connections = numbers.connections.saturating_sub(1),
+            Connection::Cut => numbers.cuts += 1,
             Connection::HandshakeFailed => numbers.handshake_failures += 1,
             Connection::Opened => numbers.connections += 1,
         }
@@ -144,8 +166,8 @@ impl Metrics {
         *self.numbers().responses.entry(status).or_default() += 1;
     }
 
-    /// Everything, for a scraper.
-    pub(crate) fn text(&self) -> String {
+    /// Everything, for a scraper. Figures of the process that are not known are left out.
+    pub(crate) fn text(&self, process: &ProcessFigures) -> String {
         let numbers = self.numbers();
         let mut out = Text(String::with_capacity(4096));
         out.head("vault_agent_injector_request_queue_length", "gauge", "Reviews in progress");
@@ -188,6 +210,9 @@ impl Metrics {
         );
         out.head("vault_injector_connections", "gauge", "Open connections");
         out.sample("vault_injector_connections", &[], numbers.connections);
+        let name = "vault_injector_connections_cut_total";
+        out.head(name, "counter", "Connections of slow clients, cut off to make room");
+        out.sample(name, &[], numbers.cuts);
         let name = "vault_injector_handshake_failures_total";
         out.head(name, "counter", "Connections without a TLS session");
         out.sample(name, &[], numbers.handshake_failures);
@@ -200,6 +225,7 @@ impl Metrics {
         }
         out.head("vault_injector_build_info", "gauge", "Always 1");
         out.sample("vault_injector_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        out.process(process);
         out.0
     }
 
@@ -275,6 +301,49 @@ impl Text {
         }
     }
 
+    /// Names and words of Prometheus' own clients.
+    fn process(&mut self, process: &ProcessFigures) {
+        for (name, kind, help, value) in [
+            (
+                "process_cpu_seconds_total",
+                "counter",
+                "Total user and system CPU time spent in seconds.",
+                process.cpu_seconds,
+            ),
+            (
+                "process_max_fds",
+                "gauge",
+                "Maximum number of open file descriptors.",
+                process.max_fds,
+            ),
+            ("process_open_fds", "gauge", "Number of open file descriptors.", process.open_fds),
+            (
+                "process_resident_memory_bytes",
+                "gauge",
+                "Resident memory size in bytes.",
+                process.resident_bytes,
+            ),
+            (
+                "process_start_time_seconds",
+                "gauge",
+                "Start time of the process since unix epoch in seconds.",
+                process.start_seconds,
+            ),
+            (
+                "process_virtual_memory_bytes",
+                "gauge",
+                "Virtual memory size in bytes.",
+                process.virtual_bytes,
+            ),
+        ] {
+            let Some(value) = value else { continue };
+            self.head(name, kind, help);
+            // The format spells infinity with a sign.
+            let text = if value.is_infinite() { "+Inf".to_owned() } else { value.to_string() };
+            self.sample(name, &[], text);
+        }
+    }
+
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, "histogram", help);
         let bucket = format!("{name}_bucket");
@@ -310,7 +379,7 @@ mod tests {
             namespace: "",
             injection_type: "",
         });
-        let text = metrics.text();
+        let text = metrics.text(&ProcessFigures::default());
         for line in [
             "vault_agent_injector_request_queue_length 1",
             "vault_agent_injector_request_processing_duration_ms_bucket{le=\"25\"} 0",
@@ -342,7 +411,7 @@ mod tests {
             });
         }
         metrics.decided(inject("n0", "init_only"));
-        let text = metrics.text();
+        let text = metrics.text(&ProcessFigures::default());
         let failed = text.lines().filter(|l| l.starts_with("vault_agent_injector_failed")).count();
         assert_eq!(failed, 3);
         let injected = "vault_agent_injector_injections_by_namespace_total";
@@ -356,7 +425,30 @@ mod tests {
         let metrics = Metrics::new(2);
         metrics.decided(inject("a\"\n\\", "init_only"));
         assert!(
-            metrics.text().contains("{namespace=\"a\\\"\\n\\\\\",injection_type=\"init_only\"} 1")
+            metrics
+                .text(&ProcessFigures::default())
+                .contains("{namespace=\"a\\\"\\n\\\\\",injection_type=\"init_only\"} 1")
         );
+    }
+
+    #[test]
+    fn figures_of_the_process_are_there_or_absent() {
+        let metrics = Metrics::new(2);
+        assert!(!metrics.text(&ProcessFigures::default()).contains("process_"));
+        let figures = ProcessFigures {
+            cpu_seconds: Some(0.25),
+            max_fds: Some(f64::INFINITY),
+            resident_bytes: Some(5_242_880.0),
+            ..ProcessFigures::default()
+        };
+        let text = metrics.text(&figures);
+        for line in [
+            "process_cpu_seconds_total 0.25",
+            "process_max_fds +Inf",
+            "process_resident_memory_bytes 5242880",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        assert!(!text.contains("process_open_fds"));
     }
 }

@@ -12,16 +12,25 @@
 
 mod agent;
 mod documents;
+mod fake_kube;
 mod fake_vault;
 mod hostile;
+mod http;
 mod inject;
 mod inject_offline;
 mod layers;
+mod load;
+mod metrics;
 mod program;
 mod properties;
+mod quirks;
 mod regressions;
 mod render_live;
+mod render_tool;
+mod rollout;
 mod support;
 mod template;
+mod template_crypto;
 mod template_oracle;
+mod vault_helm;
 mod webhook;

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod certificates;
 mod lifecycle;
 mod login;
 mod secrets;

@@ -69,10 +69,10 @@ fn lists_of_secrets() {
     assert_eq!(render(&cluster, contents), "a b folder/ \nvalue-of-folder/c");
 }
 
-const PKI_ISSUE: &str = "update pki/issue/app";
+pub(crate) const PKI_ISSUE: &str = "update pki/issue/app";
 
 /// A CA whose role `app` issues any name.
-fn pki(cluster: &Cluster) {
+pub(crate) fn pki(cluster: &Cluster) {
     let bao = &cluster.bao;
     bao.post("sys/mounts/pki", &json!({"type": "pki"}));
     bao.post("pki/root/generate/internal", &json!({"common_name": "test root", "ttl": "24h"}));

@@ -9,16 +9,14 @@ usage: check.py [--binary PATH] [--recorded]
 
 Needs kubernetes-validate in PYTHONPATH (tests/tools/kubernetes-validate prints it).
 """
-import argparse, base64, functools, http.client, json, os, socket, ssl, subprocess, sys, tempfile, time
+import argparse, base64, http.client, json, os, socket, ssl, subprocess, sys, tempfile, time
 from pathlib import Path
 
-import jsonschema
 import yaml
-from kubernetes_validate import utils
 
-utils.schema_contents = functools.cache(utils.schema_contents)
+from kube_schema import VERSION, complaint
+
 ROOT = Path(__file__).resolve().parents[2]
-VERSION = utils.latest_version()
 
 # Images that make the webhook choose one flavour of agent or the other.
 FLAVOURS = {"vault": "hashicorp/vault:2.0.4", "native": "registry.example/vault-injector:test"}
@@ -30,17 +28,6 @@ CHART = {
     "AGENT_INJECT_MEM_REQUEST": "64Mi", "AGENT_INJECT_MEM_LIMIT": "128Mi",
     "AGENT_INJECT_TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE": "true",
 }
-
-
-def complaint(manifest):
-    """Why Kubernetes would refuse this manifest; empty when it would not."""
-    try:
-        utils.validate(manifest, VERSION, strict=True)
-    except jsonschema.ValidationError as error:
-        return f"{'.'.join(str(part) for part in error.path)}: {error.message[:300]}"
-    except utils.SchemaNotFoundError:
-        print(f"no schema for {manifest['apiVersion']} {manifest['kind']}, which is not part of Kubernetes")
-    return ""
 
 
 def patched(document, patch):

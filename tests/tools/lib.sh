@@ -8,7 +8,7 @@ installed() {
   cmp -s "$root/tests/tools/$1.txt" "$tools/$1/installed"
 }
 
-# Installs what tests/tools/$1.txt pins into target/tools/$1, whole or not at all.
+# Installs what tests/tools/$1.txt pins into target/tools/$1, whole or not at all; further words are pip's.
 pip_install() {
   local staged
   installed "$1" && return
@@ -16,7 +16,7 @@ pip_install() {
   staged=$(mktemp -d "$tools/.$1.XXXXXX")
   chmod 0755 "$staged"
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps \
-    --only-binary :all: --require-hashes --target "$staged" -r "$root/tests/tools/$1.txt" || {
+    --only-binary :all: --require-hashes --target "$staged" "${@:2}" -r "$root/tests/tools/$1.txt" || {
     rm -rf "$staged"
     return 1
   }

@@ -25,8 +25,8 @@ fn addressed<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 #[test]
 fn has_every_option_once_with_its_true_default() {
     let flags: Vec<&str> = TABLE.iter().map(|row| row.flag).filter(|f| !f.is_empty()).collect();
-    // The 37 and 39 of vault-k8s, and `agent`.
-    assert_eq!((flags.len(), TABLE.len()), (38, 40));
+    // The 37 and 39 of vault-k8s, `agent` and the service account's folder.
+    assert_eq!((flags.len(), TABLE.len()), (38, 41));
     for row in TABLE {
         assert_eq!(
             TABLE.iter().filter(|r| r.variable == row.variable).count(),
@@ -172,4 +172,17 @@ fn the_offline_seam_needs_no_address() {
     let config = inject_config(&env(&[("AGENT_INJECT_AGENT", "vault")])).unwrap();
     assert_eq!(config.agent, AgentChoice::Vault);
     assert_eq!(inject_config(&env(&[("AGENT_INJECT_AGENT", "x")])).unwrap_err().len(), 1);
+}
+
+#[test]
+fn the_api_server_is_where_kubernetes_says() {
+    let settings = read(&[], &addressed(&[])).unwrap();
+    assert_eq!(settings.cluster(&env(&[])), None);
+    let host = ("KUBERNETES_SERVICE_HOST", "fd00::1");
+    let cluster = settings.cluster(&env(&[host])).unwrap();
+    assert_eq!((&*cluster.host, &*cluster.port), ("fd00::1", "443"));
+    assert_eq!(cluster.service_account_dir, "/var/run/secrets/kubernetes.io/serviceaccount");
+    let moved = read(&[], &addressed(&[("AGENT_INJECT_SERVICE_ACCOUNT_DIR", "/x")])).unwrap();
+    let cluster = moved.cluster(&env(&[host, ("KUBERNETES_SERVICE_PORT", "6443")])).unwrap();
+    assert_eq!((&*cluster.port, &*cluster.service_account_dir), ("6443", "/x"));
 }

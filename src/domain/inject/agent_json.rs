@@ -22,7 +22,7 @@ pub(crate) fn document(plan: &Plan<'_>, side: Side) -> String {
         out.key("exit_after_auth").raw(if side == Side::Init { "true" } else { "false" });
         out.member("pid_file", "/home/vault/.pid");
         out.key("vault").object(|out| connection(plan, out));
-        templates(plan, out);
+        templates(plan, side, out);
         listener_and_cache(plan, side, out);
         out.key("template_config").object(|out| template_config(plan, out));
         for (name, key) in [
@@ -129,7 +129,13 @@ const fn is_ours(file: &SecretFile<'_>) -> bool {
     matches!(file.body, Body::Format { .. } | Body::Tiny { .. })
 }
 
-fn templates(plan: &Plan<'_>, out: &mut JsonText) {
+/// The command of a file, where this agent is to run it.
+fn command<'a>(plan: &Plan<'_>, side: Side, file: &SecretFile<'a>) -> &'a str {
+    let runs = side == Side::Sidecar || plan.notes.flag(Key::InitCommands);
+    if runs { file.command } else { "" }
+}
+
+fn templates(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     let files = &plan.secrets.files;
     if files.iter().all(is_ours) {
         return;
@@ -143,7 +149,7 @@ fn templates(plan: &Plan<'_>, out: &mut JsonText) {
                 }
                 out.member("left_delimiter", file.left_delimiter);
                 out.member("right_delimiter", file.right_delimiter);
-                out.member_if("command", file.command);
+                out.member_if("command", command(plan, side, file));
                 if let Body::Source(path) = &file.body {
                     out.member("source", path);
                 }
@@ -235,7 +241,7 @@ fn injector(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
                     }
                     Body::Contents(_) | Body::Source(_) => {}
                 }
-                out.member_if("command", file.command);
+                out.member_if("command", command(plan, side, file));
                 out.member_if("perms", file.perms);
             });
         }

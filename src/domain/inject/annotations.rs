@@ -109,6 +109,7 @@ keys! {
     ExtraSecret "agent-extra-secret" Text, Nothing, "Secret mounted at /vault/custom in the agents.";
     AgentFlavor "agent-flavor" Choice(FLAVORS), Process("AGENT", |c, _| Cow::Borrowed(c.agent.word())), "Whose agent the image holds: native, vault, or auto to tell by the image's name.";
     Image "agent-image" Filled, Process("VAULT_IMAGE", |c, _| Cow::Borrowed(&c.image)), "Image of the agents.";
+    InitCommands "agent-init-commands" Bool, Fixed("true"), "Run the files' commands in the init container too, where the app is not there yet.";
     InitFirst "agent-init-first" Bool, Fixed("false"), "Run the agent before the pod's own init containers.";
     InitJsonPatch "agent-init-json-patch" Patch, Nothing, "JSON patch for the agent's init container.";
     Inject "agent-inject" Bool, Fixed("false"), "Whether to inject at all.";
@@ -127,6 +128,7 @@ keys! {
     LimitsCpu "agent-limits-cpu" Quantity, Process("CPU_LIMIT", |c, f| preset(&c.resources.limits_cpu, f, "500m", "")), "CPU limit of the agents.";
     LimitsEphemeral "agent-limits-ephemeral" Quantity, Process("EPHEMERAL_LIMIT", |c, f| preset(&c.resources.limits_ephemeral, f, "", "")), "Ephemeral storage limit of the agents.";
     LimitsMem "agent-limits-mem" Quantity, Process("MEM_LIMIT", |c, f| preset(&c.resources.limits_mem, f, "128Mi", "32Mi")), "Memory limit of the agents.";
+    NativeSidecar "agent-native-sidecar" Bool, Fixed("false"), "Add the sidecar as an init container that goes on running (Kubernetes 1.29): it starts before the app and ends after it, and Jobs end.";
     PrePopulate "agent-pre-populate" Bool, Fixed("true"), "Add the init container, so that files are there before the app starts.";
     PrePopulateOnly "agent-pre-populate-only" Bool, Fixed("false"), "Add the init container only, no sidecar.";
     RequestNamespace "agent-request-namespace" Filled, Nothing, "Kept for compatibility; the request's namespace counts.";
@@ -145,6 +147,7 @@ keys! {
     Engine "agent-template-engine-" Choice(ENGINES), Nothing, "Language of the template: go or tinytemplate.";
     LeftDelim "agent-template-left-delim-" Text, Nothing, "Left delimiter of the template.";
     RightDelim "agent-template-right-delim-" Text, Nothing, "Right delimiter of the template.";
+    VolumeSize "agent-volume-size-limit" Quantity, Nothing, "Size limit of each memory volume; without it the node's or the containers' memory is the limit.";
     AuthConfig "auth-config-" Text, Nothing, "One setting of the login method.";
     AuthMaxBackoff "auth-max-backoff" GoDuration, Process("AUTH_MAX_BACKOFF", |c, _| Cow::Borrowed(&c.auth_max_backoff)), "Longest wait between failed logins; the agent's own is 5m.";
     AuthMinBackoff "auth-min-backoff" GoDuration, Process("AUTH_MIN_BACKOFF", |c, _| Cow::Borrowed(&c.auth_min_backoff)), "Shortest wait between failed logins; the agent's own is 1s.";

@@ -36,7 +36,8 @@ pub(crate) fn container(
     if !wanted {
         return None;
     }
-    let text = written(plan, side, !patch.is_empty());
+    let config = encoded_config(plan, side, problems);
+    let text = written(plan, side, config.as_deref(), !patch.is_empty());
     if patch.is_empty() {
         return Some(text);
     }
@@ -84,15 +85,46 @@ const fn mode(side: Side) -> &'static str {
     if matches!(side, Side::Init) { "agent-init" } else { "agent-sidecar" }
 }
 
+/// Bytes of one variable with its name and its end, beyond which Linux starts no process
+/// (`MAX_ARG_STRLEN` of execve(2), with pages of 4 KiB).
+const VARIABLE_BYTES_MAX: usize = 128 * 1024;
+
+/// The value of `VAULT_CONFIG`; nothing when a ConfigMap takes its place.
+fn encoded_config(plan: &Plan<'_>, side: Side, problems: &mut Problems) -> Option<String> {
+    if !plan.notes.text(Key::Configmap).is_empty() {
+        return None;
+    }
+    let value = STANDARD.encode(agent_json::document(plan, side));
+    let bytes = CONFIG_VARIABLE.len() + "=".len() + value.len() + 1;
+    if bytes > VARIABLE_BYTES_MAX {
+        problems.note(
+            CONFIG_VARIABLE,
+            format_args!(
+                "the agent's configuration takes {bytes} bytes as a variable, and Linux allows {VARIABLE_BYTES_MAX}: \
+                 bring large templates in as files ({}NAME), or all of it in a ConfigMap ({})",
+                Key::TemplateFile,
+                Key::Configmap
+            ),
+        );
+    }
+    Some(value)
+}
+
+/// Where agents find their configuration.
+const CONFIG_VARIABLE: &str = "VAULT_CONFIG";
+
 /// The container as vault-k8s writes it, or without a shell for the native agent.
-fn written(plan: &Plan<'_>, side: Side, patched: bool) -> String {
+fn written(plan: &Plan<'_>, side: Side, config: Option<&str>, patched: bool) -> String {
     let mut out = JsonText::with_capacity(4096);
     let native = plan.flavor == Flavor::Native;
     out.object(|out| {
         out.member("name", if side == Side::Init { INIT_NAME } else { SIDECAR_NAME });
         out.member("image", &plan.notes.text(Key::Image));
         argv(plan, side, out);
-        out.key("env").array(|out| env(plan, side, out));
+        if side == Side::Sidecar && plan.notes.flag(Key::NativeSidecar) {
+            out.member("restartPolicy", "Always");
+        }
+        out.key("env").array(|out| env(plan, config, out));
         out.key("resources").raw(&plan.resources);
         out.key("volumeMounts").array(|out| mounts(plan, side, out));
         // Patches written for vault-k8s add to a lifecycle that is there.
@@ -124,7 +156,7 @@ fn argv(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     out.strings("args", [script.as_str()]);
 }
 
-fn env(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
+fn env(plan: &Plan<'_>, config: Option<&str>, out: &mut JsonText) {
     let notes = &plan.notes;
     for (name, field) in [
         ("NAMESPACE", "metadata.namespace"),
@@ -154,10 +186,10 @@ fn env(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
             ("HTTPS_PROXY", Key::ProxyAddress),
         ],
     );
-    if notes.text(Key::Configmap).is_empty() {
+    if let Some(config) = config {
         out.object(|out| {
-            out.member("name", "VAULT_CONFIG");
-            out.plain_member("value", &STANDARD.encode(agent_json::document(plan, side)));
+            out.member("name", CONFIG_VARIABLE);
+            out.plain_member("value", config);
         });
     } else {
         variables(

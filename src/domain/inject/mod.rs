@@ -15,7 +15,7 @@ mod patch;
 mod plan;
 pub(crate) mod quantity;
 mod review;
-mod secrets;
+pub(crate) mod secrets;
 mod shape;
 mod telemetry;
 mod token;

@@ -4,6 +4,7 @@ use super::annotations::{Key, LISTED_MAX, PREFIX, Shown};
 use super::container::{secret_mounts, volume_mount};
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan};
+use super::quantity;
 use super::review::Container;
 use super::token::OWN_VOLUME;
 
@@ -31,22 +32,25 @@ pub(crate) fn operations(
             }
         }
         let inits = &plan.spec.init_containers.0;
-        if let Some(container) = init {
+        if init.is_some() {
             // One of this name was injected before.
             let apps = inits.iter().enumerate().filter(|(_, own)| &*own.name != INIT_NAME);
             for (i, own) in apps {
                 mounts(plan, &format!("/spec/initContainers/{i}/volumeMounts"), own, out, warnings);
             }
-            let first = plan.notes.flag(Key::InitFirst);
-            let mut list = ListPatch::new("/spec/initContainers", !inits.is_empty());
-            list.add(out, if first { "0" } else { "-" }, |out| out.raw(container));
+        }
+        let native = sidecar.filter(|_| plan.notes.flag(Key::NativeSidecar));
+        let first = plan.notes.flag(Key::InitFirst);
+        let mut list = ListPatch::new("/spec/initContainers", !inits.is_empty());
+        for (container, place) in init.into_iter().chain(native).zip(["0", "1"]) {
+            list.add(out, if first { place } else { "-" }, |out| out.raw(container));
         }
         if let Some(share) = plan.share_process_namespace {
             operation(out, "/spec/shareProcessNamespace", |out| {
                 out.raw(if share { "true" } else { "false" });
             });
         }
-        if let Some(container) = sidecar {
+        if let Some(container) = sidecar.filter(|_| native.is_none()) {
             let mut list = ListPatch::new("/spec/containers", !plan.spec.containers.0.is_empty());
             list.add(out, "-", |out| out.raw(container));
         }
@@ -103,8 +107,12 @@ fn volumes(plan: &Plan<'_>, out: &mut JsonText, warnings: &mut Vec<String>) {
             });
         });
     };
+    let size = quantity::canonical(&notes.text(Key::VolumeSize)).unwrap_or_default();
     let memory = |out: &mut JsonText| {
-        out.key("emptyDir").object(|out| out.member("medium", "Memory"));
+        out.key("emptyDir").object(|out| {
+            out.member("medium", "Memory");
+            out.member_if("sizeLimit", &size);
+        });
     };
     if plan.init {
         volume(out, "home-init", &memory);

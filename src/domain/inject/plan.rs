@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
-use super::review::{Pod, Spec, Verbatim};
+use super::review::{Mount, Pod, SecurityContext, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
 use super::{Flavor, InjectConfig, telemetry};
@@ -54,9 +54,15 @@ pub(crate) struct Plan<'a> {
     pub(crate) user: Option<(i64, i64)>,
 }
 
-/// The variables with which a pod takes on a role of AWS.
-const AWS_ENV: [&str; 4] =
-    ["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_DEFAULT_REGION", "AWS_REGION"];
+/// The variables with which a pod takes on a role of AWS: by its service account or by its pod identity.
+const AWS_ENV: [&str; 6] = [
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
 /// Login methods of the native agent.
 const NATIVE_METHODS: [&str; 4] = ["approle", "jwt", "kubernetes", "token_file"];
 
@@ -102,6 +108,12 @@ impl<'a> Plan<'a> {
             );
         }
         needed(&notes, problems);
+        if spec.on_windows() {
+            problems.note(
+                Key::Inject,
+                "the pod is for Windows nodes and the agents run on Linux: take the annotation off",
+            );
+        }
         let containers = spec.containers.0.len() + spec.init_containers.0.len();
         if containers * (1 + secrets.custom_paths.len()) > MOUNTS_MAX {
             problems
@@ -136,6 +148,31 @@ impl<'a> Plan<'a> {
         self.chosen.as_ref().is_none_or(|names| names.contains(container))
     }
 
+    /// Mounts of a container that agents copy, at places where they have something else.
+    fn doubled_paths(&self, warnings: &mut Vec<String>) {
+        let secrets = self.secrets.custom_paths.iter().map(|path| ("vault-secrets-custom-", *path));
+        let ours: Vec<(&str, &str)> = secrets
+            .chain([
+                ("home-", HOME_PATH),
+                ("vault-secrets", &self.secrets.path),
+                (&self.token.volume, &self.token.mount_path),
+            ])
+            .collect();
+        for raw in &self.copied_mounts {
+            let mount = serde_json::from_str::<Mount<'_>>(raw).unwrap_or_default();
+            let conflict = ours.iter().any(|(volume, path)| {
+                secrets::same_path(path, &mount.mount_path) && !mount.name.starts_with(volume)
+            });
+            if conflict && warnings.len() <= LISTED_MAX {
+                warnings.push(format!(
+                    "{}: the agents have something else at {} already: mount that volume elsewhere",
+                    Key::CopyMounts,
+                    Shown(&mount.mount_path)
+                ));
+            }
+        }
+    }
+
     fn doubts(&self, warnings: &mut Vec<String>) {
         let known: BTreeSet<&str> = self.spec.containers.0.iter().map(|c| &*c.name).collect();
         for name in self.chosen.iter().flatten() {
@@ -157,9 +194,7 @@ impl<'a> Plan<'a> {
                 warnings.push(format!("the pod already has a container {}", &*container.name));
             }
         }
-        if self.spec.on_windows() {
-            warnings.push("the pod is for Windows, the agents run on Linux only".into());
-        }
+        self.doubled_paths(warnings);
         if self.flavor == Flavor::Vault {
             return;
         }
@@ -235,7 +270,8 @@ fn user(
     let mut user = notes.whole(Key::RunAsUser);
     if notes.flag(Key::RunAsSameUser) {
         let first = spec.containers.0.first().and_then(|c| c.security_context.as_ref());
-        match first.and_then(|context| context.run_as_user) {
+        let of = |context: Option<&SecurityContext>| context.and_then(|c| c.run_as_user);
+        match of(first).or(of(spec.security_context.as_ref())) {
             Some(0) => problems.note(
                 Key::RunAsSameUser,
                 "the first container runs as root (runAsUser 0), the agents must not",
@@ -244,7 +280,7 @@ fn user(
             None => problems.note(
                 Key::RunAsSameUser,
                 format_args!(
-                    "the first container has no securityContext.runAsUser: set it, or use {}",
+                    "neither the first container nor the pod has a securityContext.runAsUser: set one, or use {}",
                     Key::RunAsUser
                 ),
             ),
@@ -290,7 +326,7 @@ fn copied_mounts<'a>(pod: &Verbatim<'a>, name: &str) -> Vec<&'a str> {
     let mut container = container.filter(|container| &*container.name == name);
     let mounts = container.next().map_or(&[][..], |container| &container.volume_mounts.0);
     let is_token = |raw: &str| {
-        serde_json::from_str::<super::review::Mount<'_>>(raw)
+        serde_json::from_str::<Mount<'_>>(raw)
             .is_ok_and(|mount| mount.mount_path.to_lowercase().contains("serviceaccount"))
     };
     mounts.iter().map(|raw| raw.get()).filter(|raw| !is_token(raw)).collect()

@@ -126,6 +126,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) os: Option<Named<'a>>,
     #[serde(borrow)]
     pub(crate) volumes: List<Volume<'a>>,
+    pub(crate) security_context: Option<SecurityContext>,
     pub(crate) share_process_namespace: Option<bool>,
 }
 

@@ -297,10 +297,15 @@ fn needs_native(key: Key, raw: &str, value: &str, way: &str, problems: &mut Prob
 
 /// The template of a secret without one, written with the secret's own delimiters.
 fn default_template(notes: &Notes<'_>, raw: &str, secret: &str, kind: &str) -> String {
-    let l = delimiter(notes, Key::LeftDelim, raw, "{{");
-    let r = delimiter(notes, Key::RightDelim, raw, "}}");
+    let left = delimiter(notes, Key::LeftDelim, raw, "{{");
+    let right = delimiter(notes, Key::RightDelim, raw, "}}");
+    default_text(secret, kind.eq_ignore_ascii_case("json"), (&left, &right))
+}
+
+/// The template of a secret that has none: of the kind `json`, or `map`.
+pub(crate) fn default_text(secret: &str, is_json: bool, (l, r): (&str, &str)) -> String {
     let mut text = format!("{l} with secret \"{secret}\" {r}");
-    let rest = if kind.eq_ignore_ascii_case("json") {
+    let rest = if is_json {
         write!(text, "{l} .Data | toJSON {r}\n{l} end {r}")
     } else {
         write!(text, "{l} range $k, $v := .Data {r}{l} $k {r}: {l} $v {r}\n{l} end {r}{l} end {r}")

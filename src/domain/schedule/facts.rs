@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::base::json::Json;
 use crate::base::time::Wall;
+use crate::domain::template::Found;
 use crate::domain::vault::Reading;
+use crate::domain::x509::Bundle;
 
 /// What the schedule needs to know of something that was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,25 @@ impl Facts {
 
     /// Of an answer without content.
     pub const UNLEASED: Self = Self { cadence: Cadence::Static, is_leased: false };
+
+    /// Of whatever was found at `now`.
+    pub fn of_found(found: &Found, now: Wall) -> Result<Self, Rotating> {
+        match found {
+            Found::Absent => Ok(Self::UNLEASED),
+            Found::Certificate(bundle) => Ok(Self::of_certificate(bundle, now)),
+            Found::File(_) | Found::List(_) => Ok(Self::STEADY),
+            Found::Reading(reading) => Self::of(reading, now),
+        }
+    }
+
+    /// Of a certificate; one that is overdue already comes from a clock that is not ours, and asking at
+    /// once again would not help.
+    fn of_certificate(bundle: &Bundle, now: Wall) -> Self {
+        let left = u64::try_from(bundle.renew_at.0.saturating_sub(now.0)).unwrap_or_default();
+        let wait = Duration::from_millis(left);
+        let cadence = if wait.is_zero() { Cadence::Static } else { Cadence::Exact(wait) };
+        Self { cadence, is_leased: false }
+    }
 
     /// Of a response that came at `now`. Values of an unexpected kind count as absent.
     pub fn of(reading: &Reading, now: Wall) -> Result<Self, Rotating> {

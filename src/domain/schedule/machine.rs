@@ -254,7 +254,7 @@ impl Machine {
             }
             if is_file(want) {
                 out.push(Action::CheckFile(want.clone(), entry.ask(Stage::Asked)));
-            } else if is_alive && self.mounts.of(path_of(want)).is_some() {
+            } else if is_alive && is_placed(want, &self.mounts) {
                 let ticket = entry.ask(Stage::Asked);
                 let explain = !entry.is_explained;
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
@@ -440,7 +440,7 @@ impl Machine {
             entry.stage == Stage::Ready
                 && !is_file(want)
                 && first_segment(want) == segment
-                && self.mounts.of(path_of(want)).is_none()
+                && !is_placed(want, &self.mounts)
         });
         let waiting: Vec<Want> = waiting.map(|(want, _)| want.clone()).collect();
         let together = self.wants.get(leader).map(|entry| entry.stage);
@@ -574,6 +574,11 @@ fn due(at: &mut Option<Mono>, now: Mono) -> bool {
 
 const fn is_file(want: &Want) -> bool {
     matches!(want, Want::File { .. })
+}
+
+/// Whether it is known how to ask for it. For certificates the kind of the engine makes no difference.
+fn is_placed(want: &Want, mounts: &MountTable) -> bool {
+    matches!(want, Want::Certificate { .. }) || mounts.of(path_of(want)).is_some()
 }
 
 /// The path without a query.

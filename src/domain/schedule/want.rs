@@ -13,14 +13,15 @@ use crate::domain::vault::{MountTable, Request, SecretPath, Verdict};
 /// 2 engine. Known once the mount is; before that a spelling is a name of its own.
 pub fn canonical(want: &Want, mounts: &MountTable) -> Want {
     let parsed = match want {
-        Want::File { .. } => return want.clone(),
+        // The engine of certificates has no versions, so the path is what it is.
+        Want::Certificate { .. } | Want::File { .. } => return want.clone(),
         Want::List { path } | Want::Write { path, .. } => SecretPath::literal(path),
         Want::Read { path } => SecretPath::parse(path),
     };
     let Ok(parsed) = parsed else { return want.clone() };
     let Some(mount) = mounts.of(parsed.path()) else { return want.clone() };
     match want {
-        Want::File { .. } => want.clone(),
+        Want::Certificate { .. } | Want::File { .. } => want.clone(),
         Want::List { .. } => Want::List { path: parsed.in_metadata(mount) },
         Want::Read { .. } => {
             let Request { path, query, .. } = Request::read(&parsed, mount);

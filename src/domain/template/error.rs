@@ -14,21 +14,44 @@ pub struct TemplateError {
     pub column: usize,
     /// One clause, no full stop.
     pub message: String,
+    /// What may help.
+    pub note: Option<Note>,
+}
+
+/// What may help with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// One clause, no full stop.
+    pub text: String,
+    /// Line and column that it speaks of.
+    pub place: Option<(usize, usize)>,
 }
 
 impl TemplateError {
     /// The position of byte `at` of `text`.
     pub(crate) fn at(template: &str, text: &str, at: usize, message: String) -> Self {
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Self { template: template.to_owned(), line, column, message }
+        let (line, column) = place(text, at);
+        Self { template: template.to_owned(), line, column, message, note: None }
     }
+}
+
+/// Line and column of a byte.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "template {}:{}:{}: {}", self.template, self.line, self.column, self.message)
+        write!(f, "template {}:{}:{}: {}", self.template, self.line, self.column, self.message)?;
+        match &self.note {
+            Some(Note { text, place: None }) => write!(f, " ({text})"),
+            Some(Note { text, place: Some((line, column)) }) => {
+                write!(f, " ({text} at {line}:{column})")
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -41,13 +64,30 @@ struct Inner {
     message: String,
     /// The byte of the template's text, and the `define` it is in, once they are known.
     at: Option<(usize, String)>,
+    /// What may help, and the byte it speaks of.
+    note: Option<(String, Option<usize>)>,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Fault>;
 
 impl Fault {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { message: message.into(), at: None }))
+        Self(Box::new(Inner { message: message.into(), at: None, note: None }))
+    }
+
+    /// Adds what may help, unless it has that already.
+    pub(crate) fn noting(mut self, text: impl Into<String>, at: Option<usize>) -> Self {
+        self.0.note.get_or_insert_with(|| (text.into(), at));
+        self
+    }
+
+    /// The byte where it happened, as far as known.
+    pub(crate) fn place(&self) -> usize {
+        self.0.at.as_ref().map_or(0, |(at, _)| *at)
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// The innermost node that says where it happened counts.
@@ -73,6 +113,11 @@ impl Fault {
 
     pub(crate) fn into_error(self, text: &str) -> TemplateError {
         let (at, template) = self.0.at.unwrap_or_default();
-        TemplateError::at(&template, text, at, self.0.message)
+        let error = TemplateError::at(&template, text, at, self.0.message);
+        let note = self
+            .0
+            .note
+            .map(|(clause, at)| Note { text: clause, place: at.map(|at| place(text, at)) });
+        TemplateError { note, ..error }
     }
 }

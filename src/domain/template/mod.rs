@@ -11,23 +11,41 @@ use std::sync::Arc;
 use crate::base::secret::{Secret, SecretBytes};
 use crate::base::time::Wall;
 use crate::domain::vault::Reading;
+use crate::domain::x509::Bundle;
 
 mod any_map;
 mod budget;
+mod chance;
 mod error;
+pub(crate) mod excerpt;
 mod functions;
 mod go;
+mod moment;
+mod named;
+pub(crate) mod near;
+mod semver;
 mod value;
 
 pub use budget::Budget;
-pub use error::TemplateError;
-pub use functions::{list as list_functions, list_not_yet as list_functions_not_yet};
+pub use chance::Seed;
+pub use error::{Note, TemplateError};
+pub use functions::{FunctionDoc, list as list_functions, list_not_yet as list_functions_not_yet};
 use go::eval::Eval;
 use go::parser::{self, Parsed};
 
 /// Something of the outside that a template asks for. The key of a [`Snapshot`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
+    /// A certificate (`pkiCert "path" "key=value"`). One that stands in the file already is used as long
+    /// as it is good.
+    Certificate {
+        /// As the template writes it, blanks and outer slashes trimmed.
+        path: String,
+        /// What is sent; every value is a string.
+        fields: BTreeMap<String, String>,
+        /// The file, empty when there is none.
+        destination: String,
+    },
     /// The content of a file beside the agent.
     File {
         /// Its path.
@@ -56,7 +74,8 @@ impl Want {
     /// The path, without what is sent to it.
     pub fn path(&self) -> &str {
         match self {
-            Self::File { path }
+            Self::Certificate { path, .. }
+            | Self::File { path }
             | Self::List { path }
             | Self::Read { path }
             | Self::Write { path, .. } => path,
@@ -68,6 +87,7 @@ impl Want {
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
+            Self::Certificate { .. } => "certificate",
             Self::File { .. } => "file",
             Self::List { .. } => "list",
             Self::Read { .. } => "read",
@@ -88,6 +108,8 @@ impl fmt::Debug for Want {
 pub enum Found {
     /// It does not exist: the call yields nil, an empty list or an empty text.
     Absent,
+    /// A certificate with its key.
+    Certificate(Arc<Bundle>),
     /// The content of a file.
     File(Secret),
     /// Names, sorted.
@@ -105,6 +127,8 @@ pub struct Snapshot {
     pub env: BTreeMap<String, String>,
     /// The time that `timestamp` sees; `None` stands for the epoch.
     pub now: Option<Wall>,
+    /// What random bytes are made from; without it the functions that draw some fail.
+    pub seed: Option<Seed>,
     /// Whether what is not in `found` does not exist (offline) rather than not being known yet.
     pub complete: bool,
 }
@@ -136,6 +160,7 @@ pub enum Outcome {
 pub struct Template {
     parsed: Parsed,
     text: Box<str>,
+    destination: String,
 }
 
 impl Template {
@@ -153,9 +178,15 @@ impl Template {
         };
         let (left, right) = (or(left, "{{"), or(right, "}}"));
         match parser::parse(name, text, &left, &right, budget.depth) {
-            Ok(parsed) => Ok(Self { parsed, text: text.into() }),
+            Ok(parsed) => Ok(Self { parsed, text: text.into(), destination: String::new() }),
             Err(fault) => Err(fault.into_error(text)),
         }
+    }
+
+    /// The same template for a file: `pkiCert` uses what stands there, and what is drawn is drawn for it.
+    #[must_use]
+    pub fn for_file(self, destination: &str) -> Self {
+        Self { destination: destination.to_owned(), ..self }
     }
 
     /// Evaluates the template. `error_on_missing_key` is Go's `missingkey=error`.
@@ -166,6 +197,7 @@ impl Template {
         budget: Budget,
     ) -> Outcome {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
+        eval.destination = &self.destination;
         let output = eval.run();
         let used = std::mem::take(&mut eval.used);
         if !eval.lacking.is_empty() {

@@ -11,6 +11,9 @@ use std::rc::Rc;
 use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
+use super::go::layout;
+use super::moment::Moment;
+use super::named::Named;
 use crate::base::json::Json;
 use crate::domain::vault::{Auth, Reading, WrapInfo};
 
@@ -95,6 +98,9 @@ pub(crate) enum Value<'a> {
     Secret(Rc<SecretView<'a>>),
     Auth(&'a Auth),
     Wrap(&'a WrapInfo),
+    /// A time, a version, and what belongs to them.
+    Named(Named),
+    Record(Rc<Record<'a>>),
     /// The store of one render.
     Scratch,
 }
@@ -109,6 +115,30 @@ pub(crate) struct Countdown {
 pub(crate) struct SecretView<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) data: Map<'a>,
+}
+
+/// A struct of Go by value: a certificate with its key.
+pub(crate) struct Record<'a> {
+    pub(crate) type_name: &'static str,
+    /// In Go's order. Texts and lists of texts only, so that values cannot nest through here.
+    fields: Vec<(&'static str, Value<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn value(
+        type_name: &'static str,
+        fields: Vec<(&'static str, Value<'a>)>,
+    ) -> Value<'a> {
+        Value::Record(Rc::new(Self { type_name, fields }))
+    }
+
+    /// A field that is a text.
+    pub(crate) fn text(&self, name: &str) -> &[u8] {
+        match self.fields.iter().find(|(field, _)| *field == name) {
+            Some((_, Value::Text(text))) => text,
+            _ => b"",
+        }
+    }
 }
 
 /// The element type of a list.
@@ -130,14 +160,35 @@ pub(crate) struct List<'a> {
     pub(crate) of: Of,
     /// A nil slice: empty, but `null` in JSON.
     pub(crate) is_nil: bool,
+    /// Whether Go appends its items one by one, as it does when it reads JSON.
+    is_grown: bool,
     items: Rc<Items<'a>>,
 }
+
+/// Capacities of a growing list of interfaces.
+const GROWN: [usize; 13] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 848, 1280];
 
 struct Items<'a>(Vec<Value<'a>>);
 
 impl<'a> List<'a> {
     pub(crate) fn new(of: Of, items: Vec<Value<'a>>) -> Self {
-        Self { of, is_nil: false, items: Rc::new(Items(items)) }
+        Self { of, is_nil: false, is_grown: false, items: Rc::new(Items(items)) }
+    }
+
+    /// A list of a JSON text.
+    pub(crate) fn of_json(items: Vec<Value<'a>>) -> Value<'a> {
+        Value::List(Self { is_grown: true, ..Self::new(Of::Any, items) })
+    }
+
+    /// Go's `cap`.
+    pub(crate) fn capacity(&self) -> usize {
+        let mut capacity = self.len();
+        if self.is_grown || self.of == Of::Int {
+            // Doubled up to 256, then by ever less; the larger steps are those of Go's allocator.
+            let steps = GROWN.iter().copied();
+            capacity = steps.into_iter().find(|step| *step >= capacity).unwrap_or(capacity);
+        }
+        capacity
     }
 
     pub(crate) fn any(items: Vec<Value<'a>>) -> Value<'a> {
@@ -178,11 +229,29 @@ struct MapCell<'a> {
     /// What the map is made of as long as nothing looked inside it.
     source: Cell<Option<&'a BTreeMap<String, Json>>>,
     entries: RefCell<Entries<'a>>,
+    /// A nil map: empty, but `null` in JSON. Until something is put into it.
+    is_nil: Cell<bool>,
 }
 
 impl<'a> Map<'a> {
     pub(crate) fn new(of: MapOf, entries: Entries<'a>) -> Self {
-        Self(Rc::new(MapCell { of, source: Cell::new(None), entries: RefCell::new(entries) }))
+        Self(Rc::new(MapCell {
+            of,
+            source: Cell::new(None),
+            entries: RefCell::new(entries),
+            is_nil: Cell::new(false),
+        }))
+    }
+
+    /// Go's nil map.
+    pub(crate) fn nil(of: MapOf) -> Self {
+        let map = Self::new(of, BTreeMap::new());
+        map.0.is_nil.set(true);
+        map
+    }
+
+    pub(crate) fn is_nil(&self) -> bool {
+        self.0.is_nil.get()
     }
 
     pub(crate) fn any(entries: Entries<'a>) -> Value<'a> {
@@ -225,6 +294,7 @@ impl<'a> Map<'a> {
 
     pub(crate) fn insert(&self, key: Text<'a>, value: Value<'a>) {
         self.unpack();
+        self.0.is_nil.set(false);
         self.0.entries.borrow_mut().insert(key, value);
     }
 
@@ -310,7 +380,7 @@ impl<'a> Value<'a> {
             Json::Bool(truth) => Self::Bool(*truth),
             Json::Number(text) => Self::Number(Text::Borrowed(text.as_bytes())),
             Json::String(text) => Self::Text(Text::Borrowed(text.as_bytes())),
-            Json::Array(items) => List::any(items.iter().map(Self::of_json).collect()),
+            Json::Array(items) => List::of_json(items.iter().map(Self::of_json).collect()),
             Json::Object(members) => Self::Map(Map::of_json(members)),
         }
     }
@@ -329,9 +399,13 @@ impl<'a> Value<'a> {
             Self::List(list) => !list.is_empty(),
             Self::Map(map) => map.len() != 0,
             Self::AnyMap(map) => !map.is_empty(),
-            Self::Channel(_) | Self::Secret(_) | Self::Auth(_) | Self::Wrap(_) | Self::Scratch => {
-                true
-            }
+            Self::Named(named) => named.number() != Some(0),
+            Self::Channel(_)
+            | Self::Secret(_)
+            | Self::Auth(_)
+            | Self::Wrap(_)
+            | Self::Record(_)
+            | Self::Scratch => true,
         }
     }
 
@@ -373,6 +447,8 @@ impl<'a> Value<'a> {
             Self::Secret(_) => "*dependency.Secret",
             Self::Auth(_) => "*dependency.SecretAuth",
             Self::Wrap(_) => "*dependency.SecretWrapInfo",
+            Self::Named(named) => named.type_name(),
+            Self::Record(record) => record.type_name,
             Self::Scratch => "*template.Scratch",
         }
     }
@@ -384,7 +460,9 @@ impl<'a> Value<'a> {
             Self::Number(_) => "string",
             Self::List(_) => "slice",
             Self::Map(_) | Self::AnyMap(_) => "map",
+            Self::Named(named) => named.kind_name(),
             Self::Channel(_) => "chan",
+            Self::Record(_) => "struct",
             Self::NilPointer(_)
             | Self::Secret(_)
             | Self::Auth(_)
@@ -407,6 +485,7 @@ impl<'a> Value<'a> {
             Self::Secret(view) => Some(secret_fields(view)),
             Self::Auth(auth) => Some(auth_fields(auth)),
             Self::Wrap(wrap) => Some(wrap_fields(wrap)),
+            Self::Record(record) => Some(record.fields.clone()),
             _ => None,
         }
     }
@@ -445,9 +524,14 @@ fn wrap_fields(wrap: &WrapInfo) -> Vec<(&'static str, Value<'_>)> {
     vec![
         ("Token", borrowed(wrap.token.expose())),
         ("TTL", seconds(wrap.ttl)),
-        ("CreationTime", borrowed(&wrap.creation_time)),
+        ("CreationTime", Value::time(time_of(&wrap.creation_time))),
         ("WrappedAccessor", borrowed(&wrap.wrapped_accessor)),
     ]
+}
+
+/// A time of a response; the zero time when it is missing.
+fn time_of(text: &str) -> Moment {
+    layout::parse(layout::RFC3339, text.as_bytes()).unwrap_or(Moment::ZERO)
 }
 
 fn borrowed(text: &str) -> Value<'_> {

@@ -15,10 +15,9 @@ use super::asking::{Ask, Context, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
-use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
-use crate::adapter::files;
 use crate::adapter::signals::Signal;
+use crate::adapter::{allocator, entropy, files};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
@@ -95,7 +94,7 @@ impl Driver {
             clock,
             log,
             files,
-            snapshot: Snapshot { env, ..Snapshot::default() },
+            snapshot: Snapshot { env, seed: entropy::seed().ok(), ..Snapshot::default() },
             wanted: BTreeSet::new(),
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
@@ -216,7 +215,11 @@ impl Driver {
                 return Some(ending);
             }
             Action::Fetch { want, ticket, explain } => {
-                if let Some(mount) = self.machine.mounts().of(want.path()).cloned() {
+                let mount = match &want {
+                    Want::Certificate { .. } => Some(fetching::ANY_MOUNT),
+                    _ => self.machine.mounts().of(want.path()).cloned(),
+                };
+                if let Some(mount) = mount {
                     let was_had = self.snapshot.found.contains_key(&want);
                     self.ask(Ask::Fetch { want, ticket, mount, explain, was_had });
                 }
@@ -240,7 +243,7 @@ impl Driver {
             Action::RenewLease(want, ticket) => {
                 let lease_id = match self.snapshot.found.get(&want) {
                     Some(Found::Reading(reading)) => reading.lease_id.clone(),
-                    Some(Found::Absent | Found::File(_) | Found::List(_)) | None => String::new(),
+                    _ => String::new(),
                 };
                 self.ask(Ask::RenewLease { want, ticket, lease_id });
             }
@@ -388,17 +391,15 @@ impl Driver {
 
     fn restore(&mut self) -> Option<Event> {
         let wall = self.clock.wall();
-        let Handover { token, granted, mounts, had, .. } = self.state_file.as_ref()?.load(wall)?;
+        let left = self.state_file.as_ref()?.load(wall)?;
+        let Handover { token, granted, mounts, had, seed, .. } = left;
+        self.snapshot.seed = seed.or_else(|| self.snapshot.seed.take());
         let mut known = self.machine.mounts().clone();
         mounts.into_iter().for_each(|mount| known.insert(mount));
         let mut readings = Vec::new();
         for (want, found, at) in had {
-            let facts = match &found {
-                Found::Reading(reading) => Facts::of(reading, at),
-                Found::Absent | Found::File(_) | Found::List(_) => Ok(Facts::STEADY),
-            };
             // What was about to be rotated is fetched anew.
-            let Ok(facts) = facts else { continue };
+            let Ok(facts) = Facts::of_found(&found, at) else { continue };
             readings.push((want.clone(), facts, handover::age(at, wall)));
             self.times.insert(want.clone(), (at, 1));
             self.snapshot.found.insert(want, found);
@@ -433,6 +434,7 @@ impl Driver {
             granted: held.granted,
             mounts: self.machine.mounts().iter().cloned().collect(),
             had: had.collect(),
+            seed: self.snapshot.seed.clone(),
         });
     }
 }

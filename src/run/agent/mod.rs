@@ -89,6 +89,7 @@ fn start(
         fetcher: Fetcher {
             client: client.map_err(|error| OneLine(&error).to_string())?,
             namespace: config.method.namespace.clone(),
+            clock,
         },
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),

@@ -222,7 +222,7 @@ fn self_with<'s>(
     used.insert(want.clone());
     match snapshot.found.get(want)? {
         Found::Reading(reading) => Some(&reading.data),
-        Found::Absent | Found::File(_) | Found::List(_) => Some(&Json::Null),
+        _ => Some(&Json::Null),
     }
 }
 
@@ -241,14 +241,17 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
             (dynamic, body)
         }
         TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
-            let body = parse(&config.destination, contents, left_delimiter, right_delimiter);
-            (dynamic, body)
+            let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
+            (dynamic, parse(&config.destination, contents, delimiters, &config.destination))
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
             let text = files::read_bounded(Path::new(source), FILE_BYTES_MAX)
                 .map_err(|error| format!("template source: {error}"))?;
             let body = match String::from_utf8(text) {
-                Ok(text) => parse(source, &text, left_delimiter, right_delimiter),
+                Ok(text) => {
+                    let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
+                    parse(source, &text, delimiters, &config.destination)
+                }
                 Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
             };
             (source.clone(), body)
@@ -259,9 +262,9 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     })
 }
 
-fn parse(name: &str, text: &str, left: &str, right: &str) -> Body {
+fn parse(name: &str, text: &str, (left, right): (&str, &str), destination: &str) -> Body {
     match Template::parse(name, text, left, right, RENDER) {
-        Ok(template) => Body::Go(template),
+        Ok(template) => Body::Go(template.for_file(destination)),
         Err(error) => Body::Broken(error.to_string()),
     }
 }

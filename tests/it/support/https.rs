@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 /// A CA that lives as long as one test.
@@ -19,6 +21,24 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Its own certificate, PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// What a server needs that is `localhost` and `127.0.0.1` and speaks HTTP/1.1.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let (cert, key) = self.issue();
+        let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = config.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::new(config)
     }
 
     /// Certificate and key for `localhost` and `127.0.0.1`, PEM.
@@ -94,7 +114,6 @@ impl Client {
         let socket = TcpStream::connect(to)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-        socket.set_nodelay(true)?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -105,6 +124,20 @@ impl Client {
     /// The server's own certificate.
     pub(crate) fn peer(&self) -> CertificateDer<'static> {
         self.0.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
+
+    /// What was agreed on by ALPN.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        self.0.conn.alpn_protocol()
+    }
+
+    /// Whether the server has closed the connection, as far as is known without waiting.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let socket = &self.0.sock;
+        socket.set_nonblocking(true).unwrap();
+        let outcome = self.0.read(&mut [0]);
+        self.0.sock.set_nonblocking(false).unwrap();
+        !matches!(outcome, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// The name of the cipher suite in use.

@@ -119,10 +119,10 @@ fn nothing_is_in(eval: &mut Eval<'_>, list: &Value<'_>) -> Result<bool> {
 }
 
 fn whole(value: &Value<'_>) -> Option<i128> {
-    match value {
-        Value::Int(n) | Value::Int64(n) => Some((*n).into()),
-        Value::Byte(n) => Some((*n).into()),
-        Value::Uint64(n) => Some((*n).into()),
+    match value.unnamed() {
+        Value::Int(n) | Value::Int64(n) => Some(n.into()),
+        Value::Byte(n) => Some(n.into()),
+        Value::Uint64(n) => Some(n.into()),
         _ => None,
     }
 }

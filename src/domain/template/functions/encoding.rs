@@ -66,11 +66,11 @@ const STEPS_PER_HASH: usize = 16;
 const LIKE_GO: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
     .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LIKE_GO);
+pub(super) const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LIKE_GO);
 const URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LIKE_GO);
 
 /// The bytes, or where the text is wrong. Line breaks do not count.
-fn decoded(text: &[u8], engine: &GeneralPurpose) -> std::result::Result<Vec<u8>, usize> {
+pub(super) fn decoded(text: &[u8], engine: &GeneralPurpose) -> std::result::Result<Vec<u8>, usize> {
     let bare: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
     engine.decode(&bare).map_err(|error| match error {
         base64::DecodeError::InvalidByte(at, _) => at,

@@ -4,7 +4,8 @@ use super::{Arguments, Function, Param, call};
 use crate::base::json::Json;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::go::float;
+use crate::domain::template::go::{float, layout};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{Entries, List, Map, Text, Value};
 
 use Param::Any;
@@ -81,6 +82,7 @@ impl Writer {
         match value {
             Value::Absent | Value::Nil | Value::NilPointer(_) => self.raw("null"),
             Value::List(list) if list.is_nil => self.raw("null"),
+            Value::Map(map) if map.is_nil() => self.raw("null"),
             Value::Bool(true) => self.raw("true"),
             Value::Bool(false) => self.raw("false"),
             Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),
@@ -102,13 +104,14 @@ impl Writer {
                     writer.value(item, depth + 1)
                 })?;
             }
-            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+            Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
                 let fields = value.fields().unwrap_or_default();
                 self.members('{', '}', fields.iter(), depth, |writer, (key, item)| {
                     writer.key(key.as_bytes());
                     writer.value(item, depth + 1)
                 })?;
             }
+            Value::Named(named) => self.named(named)?,
             Value::AnyMap(_)
             | Value::Float(_)
             | Value::Complex(..)
@@ -117,6 +120,21 @@ impl Writer {
                 let name = value.type_name();
                 return Err(Fault::new(format!("JSON has no such value, a {name}")));
             }
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, named: &Named) -> Result<()> {
+        match named {
+            Named::Duration(n) | Named::Month(n) | Named::Weekday(n) => self.raw(&n.to_string()),
+            Named::Location(_) => self.raw("{}"),
+            Named::Time(time) if !(0..=9999).contains(&time.civil().year) => {
+                return Err(Fault::new("JSON has no time of a year outside of 0 to 9999"));
+            }
+            Named::Time(time) => {
+                self.text(layout::format(time, layout::RFC3339_NANO).as_bytes());
+            }
+            Named::Version(version, _) => self.text(version.to_string().as_bytes()),
         }
         Ok(())
     }
@@ -262,7 +280,7 @@ fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
         Json::Array(items) => {
             eval.meter.elements(items.len())?;
             let items = items.into_iter().map(|item| of_json(eval, item));
-            List::any(items.collect::<Result<_>>()?)
+            List::of_json(items.collect::<Result<_>>()?)
         }
         Json::Object(members) => {
             eval.meter.maps(1)?;

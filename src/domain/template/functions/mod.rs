@@ -3,14 +3,19 @@
 //! A row says everything about a function: its parameters as Go types, so that the evaluator can check
 //! arguments as Go does, one line of documentation, and the code.
 
+mod certificate;
+mod cipher;
 mod collection;
 mod encoding;
+mod examples;
 mod json;
 mod md5;
 mod moment;
 mod number;
 mod regex;
 mod secret;
+mod semver;
+mod spew;
 mod sprig_list;
 mod sprig_map;
 mod sprig_number;
@@ -22,9 +27,12 @@ mod toml;
 mod uppercase;
 mod yaml;
 
+pub(crate) use regex::Expressions;
+
 use super::error::Result;
 use super::go::builtins;
 use super::go::eval::Eval;
+use super::named::{Holding, Named};
 use super::value::{Map, Value};
 
 /// A Go type that a parameter can have.
@@ -35,9 +43,15 @@ pub(crate) enum Param {
     /// `[]interface {}`
     Anys,
     Bool,
+    /// `time.Duration`
+    Duration,
+    /// `sprig.certificate`
+    Certificate,
     /// `float64`
     Float,
     Int,
+    /// `*time.Location`
+    Location,
     /// `map[string]interface {}`
     Map,
     /// `reflect.Value`: anything, nil included, as Go's own functions take it.
@@ -46,8 +60,11 @@ pub(crate) enum Param {
     Text,
     /// `[]string`
     Texts,
-    #[expect(dead_code, reason = "sprig_derivePassword takes one")]
+    /// `time.Time`
+    Time,
     Uint32,
+    /// `*semver.Version`
+    Version,
 }
 
 impl Param {
@@ -56,13 +73,18 @@ impl Param {
             Self::Any => "interface {}",
             Self::Anys => "[]interface {}",
             Self::Bool => "bool",
+            Self::Duration => "time.Duration",
+            Self::Certificate => "sprig.certificate",
             Self::Float => "float64",
             Self::Int => "int",
+            Self::Location => "*time.Location",
             Self::Map => "map[string]interface {}",
             Self::Reflect => "reflect.Value",
             Self::Text => "string",
             Self::Texts => "[]string",
+            Self::Time => "time.Time",
             Self::Uint32 => "uint32",
+            Self::Version => "*semver.Version",
         }
     }
 
@@ -72,11 +94,16 @@ impl Param {
             Self::Any | Self::Reflect => "any",
             Self::Anys => "list",
             Self::Bool => "bool",
+            Self::Certificate => "certificate",
             Self::Float => "float",
             Self::Int | Self::Uint32 => "int",
             Self::Map => "map",
             Self::Text => "text",
             Self::Texts => "texts",
+            Self::Time => "time",
+            Self::Duration => "duration",
+            Self::Location => "zone",
+            Self::Version => "version",
         }
     }
 
@@ -84,7 +111,7 @@ impl Param {
     pub(crate) fn constant_name(self) -> &'static str {
         match self {
             Self::Float => "float",
-            Self::Int => "integer",
+            Self::Int | Self::Duration => "integer",
             Self::Uint32 => "unsigned integer",
             other => other.type_name(),
         }
@@ -122,13 +149,32 @@ impl Function {
         self.params.get(i.min(last)).copied().unwrap_or(Param::Any)
     }
 
-    fn shown(&self) -> [String; 3] {
-        let mut params: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
+    fn shown(&self) -> FunctionDoc {
+        let mut parameters: Vec<&str> = self.params.iter().map(|param| param.word()).collect();
         if self.is_variadic {
-            params.push("…");
+            parameters.push("…");
         }
-        [self.name.to_owned(), params.join(" "), self.doc.to_owned()]
+        let examples = examples::EXAMPLES.iter().filter(|(name, ..)| *name == self.name);
+        FunctionDoc {
+            name: self.name,
+            parameters: parameters.join(" "),
+            doc: self.doc,
+            examples: examples.map(|(_, template, output)| (*template, *output)).collect(),
+        }
     }
+}
+
+/// What a person wants to know of a function.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FunctionDoc {
+    /// As templates call it.
+    pub name: &'static str,
+    /// The kinds of its arguments.
+    pub parameters: String,
+    /// One line.
+    pub doc: &'static str,
+    /// Templates and what they give.
+    pub examples: Vec<(&'static str, &'static str)>,
 }
 
 /// A row with a fixed number of parameters.
@@ -154,6 +200,8 @@ pub(crate) const fn many(
 /// The table. Each part is sorted by name.
 const TABLES: &[&[Function]] = &[
     builtins::TABLE,
+    certificate::TABLE,
+    cipher::TABLE,
     collection::TABLE,
     encoding::TABLE,
     json::TABLE,
@@ -161,6 +209,7 @@ const TABLES: &[&[Function]] = &[
     number::TABLE,
     regex::TABLE,
     secret::TABLE,
+    semver::TABLE,
     sprig_list::TABLE,
     sprig_map::TABLE,
     sprig_number::TABLE,
@@ -169,49 +218,15 @@ const TABLES: &[&[Function]] = &[
     sprig_value::TABLE,
     text::TABLE,
     toml::TABLE,
+    spew::TABLE,
     yaml::TABLE,
 ];
 
 /// Functions of consul-template that are not here yet.
-const NOT_YET: &[&str] = &[
-    "pkiCert",
-    "plugin",
-    "sockaddr",
-    "spew_dump",
-    "spew_printf",
-    "spew_sdump",
-    "spew_sprintf",
-    "writeToFile",
-];
+const NOT_YET: &[&str] = &["plugin", "sockaddr", "writeToFile"];
 
 /// The rest of sprig, without its prefix.
-const SPRIG_NOT_YET: &[&str] = &[
-    "ago",
-    "bcrypt",
-    "buildCustomCert",
-    "decryptAES",
-    "derivePassword",
-    "duration",
-    "durationRound",
-    "encryptAES",
-    "genCA",
-    "genCAWithKey",
-    "genPrivateKey",
-    "genSelfSignedCert",
-    "genSelfSignedCertWithKey",
-    "genSignedCert",
-    "genSignedCertWithKey",
-    "htpasswd",
-    "mustDateModify",
-    "mustToDate",
-    "must_date_modify",
-    "randInt",
-    "semver",
-    "semverCompare",
-    "shuffle",
-    "toDate",
-    "unixEpoch",
-];
+const SPRIG_NOT_YET: &[&str] = &[];
 
 /// What is known of a name.
 pub(crate) enum Support {
@@ -234,9 +249,14 @@ pub(crate) fn find(name: &str) -> Support {
     }
 }
 
-/// Every function with its parameters and its line of documentation, sorted by name.
-pub fn list() -> Vec<[String; 3]> {
-    let mut all: Vec<[String; 3]> = TABLES.iter().copied().flatten().map(Function::shown).collect();
+/// The names of all functions that are here.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().copied().flatten().map(|row| row.name)
+}
+
+/// Every function with its parameters, its line of documentation and examples, sorted by name.
+pub fn list() -> Vec<FunctionDoc> {
+    let mut all: Vec<FunctionDoc> = TABLES.iter().copied().flatten().map(Function::shown).collect();
     all.sort();
     all
 }
@@ -252,7 +272,25 @@ pub(crate) fn find_method(receiver: &Value<'_>, name: &str) -> Option<&'static F
     match receiver {
         Value::Number(_) => row(number::METHODS, name),
         Value::Scratch => row(collection::SCRATCH_METHODS, name),
+        Value::Named(named) => {
+            let mut tables = methods_of(named).iter();
+            tables.find_map(|table| row(table, name))
+        }
+        Value::Record(record) if record.type_name == secret::CERTIFICATE => {
+            row(secret::CERTIFICATE_METHODS, name)
+        }
         _ => None,
+    }
+}
+
+/// The methods of a value that prints itself.
+fn methods_of(named: &Named) -> &'static [&'static [Function]] {
+    match named {
+        Named::Duration(_) => &[moment::DURATION_METHODS],
+        Named::Location(_) | Named::Month(_) | Named::Weekday(_) => &[moment::NAME_METHODS],
+        Named::Time(_) => &[moment::TIME_METHODS],
+        Named::Version(_, Holding::Itself) => &[semver::METHODS],
+        Named::Version(_, Holding::Pointer) => &[semver::METHODS, semver::POINTER_METHODS],
     }
 }
 
@@ -310,7 +348,16 @@ mod tests {
     #[test]
     fn every_table_is_sorted_and_no_name_stands_twice() {
         let mut all = Vec::new();
-        let methods = [number::METHODS, collection::SCRATCH_METHODS];
+        let methods = [
+            number::METHODS,
+            collection::SCRATCH_METHODS,
+            moment::DURATION_METHODS,
+            moment::NAME_METHODS,
+            moment::TIME_METHODS,
+            semver::METHODS,
+            semver::POINTER_METHODS,
+            secret::CERTIFICATE_METHODS,
+        ];
         for table in TABLES.iter().chain(&methods) {
             assert!(table.windows(2).all(|w| w[0].name < w[1].name), "{}", table[0].name);
             assert!(table.iter().all(|row| !row.doc.is_empty() && !row.doc.contains('\n')));

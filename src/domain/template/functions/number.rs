@@ -109,11 +109,11 @@ fn count<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 fn whole(value: &Value<'_>) -> Result<i64> {
-    let number = match value {
-        Value::Int(n) | Value::Int64(n) => Some(*n),
-        Value::Byte(n) => Some((*n).into()),
-        Value::Uint64(n) => i64::try_from(*n).ok(),
-        Value::Text(text) | Value::Number(text) => decimal(text),
+    let number = match value.unnamed() {
+        Value::Int(n) | Value::Int64(n) => Some(n),
+        Value::Byte(n) => Some(n.into()),
+        Value::Uint64(n) => i64::try_from(n).ok(),
+        Value::Text(text) | Value::Number(text) => decimal(&text),
         _ => None,
     };
     number.ok_or_else(|| Fault::new("want integers, or integers in texts"))
@@ -163,11 +163,11 @@ impl Number {
 }
 
 fn number(value: &Value<'_>, name: &str) -> Result<Number> {
-    match value {
-        Value::Int(n) | Value::Int64(n) => Ok(Number::Int(*n)),
-        Value::Byte(n) => Ok(Number::Uint((*n).into())),
-        Value::Uint64(n) => Ok(Number::Uint(*n)),
-        Value::Float(n) => Ok(Number::Float(*n)),
+    match value.unnamed() {
+        Value::Int(n) | Value::Int64(n) => Ok(Number::Int(n)),
+        Value::Byte(n) => Ok(Number::Uint(n.into())),
+        Value::Uint64(n) => Ok(Number::Uint(n)),
+        Value::Float(n) => Ok(Number::Float(n)),
         other => {
             let found = other.type_name();
             Err(Fault::new(format!("{name} wants numbers, not a {found}")))
@@ -215,6 +215,6 @@ fn choose<'a>(values: &[Value<'a>], name: &str, wins: Ordering) -> Result<Value<
     Ok(match if order == Some(wins) { a } else { b } {
         Value::Int(n) => Value::Int64(n),
         Value::Byte(n) => Value::Uint64(n.into()),
-        other => other,
+        other => other.unnamed(),
     })
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Arguments, Function, Param, call, many};
 use crate::base::json::Json;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::value::{Entries, List, Map, MapOf, SecretView, Text, Value};
+use crate::domain::template::value::{Entries, List, Map, MapOf, Record, SecretView, Text, Value};
 use crate::domain::template::{Found, Want};
+use crate::domain::x509::Bundle;
 
 use Param::Any;
 
@@ -52,6 +54,12 @@ pub(super) const TABLE: &[Function] = &[
     many("nomadVarListSafe", &[Any], "Nomad: fails, the agent has no Nomad", nomad),
     many("partitions", &[Any], "Consul: fails, the agent has no Consul", consul),
     many("peerings", &[Any], "Consul: fails, the agent has no Consul", consul),
+    many(
+        "pkiCert",
+        &[Param::Text],
+        "a certificate of Vault's PKI engine, the one in the file as long as it is good",
+        pki_cert,
+    ),
     many("safeLs", &[Any], "Consul: fails, the agent has no Consul", consul),
     many("safeTree", &[Any], "Consul: fails, the agent has no Consul", consul),
     many(
@@ -81,11 +89,44 @@ fn secret<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let Some(Found::Reading(reading)) = look_up(eval, &want)? else { return Ok(Value::Nil) };
     let data = match &reading.data {
         Json::Object(members) => Map::of_json(members),
-        _ => Map::new(MapOf::Any, Entries::new()),
+        _ => Map::nil(MapOf::Any),
     };
     let view = Value::Secret(Rc::new(SecretView { reading, data }));
     eval.secrets.insert(want, view.clone());
     Ok(view)
+}
+
+/// The type of what `pkiCert` returns.
+pub(super) const CERTIFICATE: &str = "dependency.PemEncoded";
+
+/// Of such a certificate, sorted by name.
+pub(super) const CERTIFICATE_METHODS: &[Function] =
+    &[call("Data", &[], "itself, so that `.Data.Cert` works", |_, v| Ok(v.value_at(0)))];
+
+fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    if values.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let path = trimmed_path(values.text_at(0))?;
+    let fields = written_fields(values.from(1))?;
+    let destination = eval.destination.to_owned();
+    let bundle = match look_up(eval, &Want::Certificate { path, fields, destination })? {
+        Some(Found::Certificate(bundle)) => Arc::clone(bundle),
+        Some(Found::Reading(reading)) => {
+            let bundle = Bundle::of_data(&reading.data).map(Arc::new);
+            bundle.ok_or_else(|| Fault::new("the answer holds no certificate but those of CAs"))?
+        }
+        _ => return Ok(Value::Nil),
+    };
+    let text = |text: &str| Value::text(text);
+    let chain = bundle.ca_chain.iter().map(|ca| Text::from(ca.as_bytes().to_vec())).collect();
+    let fields = vec![
+        ("Cert", text(&bundle.certificate)),
+        ("Key", text(bundle.key.expose())),
+        ("CA", text(&bundle.ca)),
+        ("CAChain", List::texts(chain)),
+    ];
+    Ok(Record::value(CERTIFICATE, fields))
 }
 
 /// Notes that it was asked for, and that it is lacking when nothing is known about it.
@@ -103,7 +144,9 @@ fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Result<Option<&'a Found>> {
         eval.used.insert(want.clone());
     }
     let mut found = eval.snapshot.found.get(want);
-    if let (None, true, Want::Write { path, .. }) = (found, eval.snapshot.complete, want) {
+    if let (None, true, Want::Certificate { path, .. } | Want::Write { path, .. }) =
+        (found, eval.snapshot.complete, want)
+    {
         // Offline, a write has the response that stands for the path.
         found = eval.snapshot.found.get(&Want::Read { path: path.clone() });
     }

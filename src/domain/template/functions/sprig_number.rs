@@ -5,6 +5,7 @@ use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::literal;
+use crate::domain::template::named::Named;
 use crate::domain::template::value::Value;
 
 use Param::{Any, Float, Int, Text as Words};
@@ -73,6 +74,7 @@ pub(super) const TABLE: &[Function] = &[
 pub(super) fn int(value: &Value<'_>) -> i64 {
     match value {
         Value::Int(n) | Value::Int64(n) => *n,
+        Value::Named(Named::Month(n) | Named::Weekday(n)) => *n,
         Value::Byte(n) => (*n).into(),
         Value::Uint64(n) => *n as i64,
         Value::Float(n) => *n as i64,

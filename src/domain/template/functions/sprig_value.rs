@@ -188,6 +188,7 @@ pub(super) fn same(
             eval.meter.read(a.len())?;
             Ok(**a == **b)
         }
+        (Value::Named(a), Value::Named(b)) => Ok(a.is_alike(b)),
         _ if a.is_nil() => Ok(b.is_nil()),
         _ => crate::domain::template::go::compare::equal(a, b).or(Ok(false)),
     }

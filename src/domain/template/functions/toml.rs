@@ -4,7 +4,8 @@ use super::text::trim_space;
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::go::float;
+use crate::domain::template::go::{duration, float, layout};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{List, Value};
 
 /// Sorted by name.
@@ -151,11 +152,21 @@ impl<'a> Encoder<'_, 'a> {
                 self.quoted(text);
             }
             Value::List(list) => self.list(list)?,
+            Value::Named(Named::Location(_)) => return Err(unsupported(value)),
+            Value::Named(Named::Time(time)) => {
+                self.raw(layout::format(time, layout::RFC3339_NANO));
+            }
+            Value::Named(Named::Version(version, _)) => {
+                self.quoted(version.to_string().as_bytes());
+            }
+            Value::Named(Named::Duration(n)) => self.quoted(duration::string(*n).as_bytes()),
+            Value::Named(named) => self.raw(named.number().unwrap_or(0).to_string()),
             Value::Map(_)
             | Value::AnyMap(_)
             | Value::Secret(_)
             | Value::Auth(_)
             | Value::Wrap(_)
+            | Value::Record(_)
             | Value::Scratch => {
                 self.inline(value)?;
             }
@@ -222,6 +233,7 @@ impl<'a> Encoder<'_, 'a> {
             | Value::Secret(_)
             | Value::Auth(_)
             | Value::Wrap(_)
+            | Value::Record(_)
             | Value::Scratch => Form::Table,
             Value::Complex(..) | Value::Channel(_) => return Err(unsupported(value)),
             _ => Form::Value,

@@ -207,10 +207,10 @@ fn index<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 
 /// An index as a position from 0 to `length`.
 fn position(index: &Value<'_>, length: usize) -> Result<usize> {
-    let number = match index {
-        Value::Int(n) | Value::Int64(n) => usize::try_from(*n).ok(),
-        Value::Byte(n) => Some((*n).into()),
-        Value::Uint64(n) => usize::try_from(*n).ok(),
+    let number = match index.unnamed() {
+        Value::Int(n) | Value::Int64(n) => usize::try_from(n).ok(),
+        Value::Byte(n) => Some(n.into()),
+        Value::Uint64(n) => usize::try_from(n).ok(),
         other if other.is_nil() => return Err(Fault::new("cannot index slice/array with nil")),
         other => {
             let found = other.type_name();

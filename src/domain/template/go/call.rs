@@ -4,6 +4,7 @@ use super::ast::{Number, Operand, Term};
 use super::eval::Eval;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{Function, Param, Run};
+use crate::domain::template::named::{Holding, Named};
 use crate::domain::template::value::{Entries, List, Map, MapOf, Of, Text, Value};
 
 impl<'a> Eval<'a> {
@@ -36,6 +37,7 @@ impl<'a> Eval<'a> {
         for (i, argument) in arguments.iter().enumerate() {
             values.push(self.argument(dot, function.param(i), argument)?);
         }
+        self.has_literal_first = arguments.first().is_some_and(is_literal);
         self.has_literal_arguments = last.is_none() && arguments.iter().all(is_literal);
         if let Some(last) = last {
             let checked = fit(last, function.param(arguments.len()));
@@ -109,10 +111,19 @@ impl<'a> Eval<'a> {
             Param::Text if matches!(term, Term::Text(_)) => return self.constant(term, at),
             Param::Float => number.and_then(|n| n.float).map(Value::Float),
             Param::Int => number.and_then(|n| n.int).map(Value::Int),
+            Param::Duration => number.and_then(|n| n.int).map(Named::Duration).map(Value::Named),
             Param::Uint32 => {
                 number.and_then(|n| n.uint).filter(|n| u32::try_from(*n).is_ok()).map(Value::Uint64)
             }
-            Param::Anys | Param::Bool | Param::Map | Param::Text | Param::Texts => None,
+            Param::Anys
+            | Param::Bool
+            | Param::Certificate
+            | Param::Location
+            | Param::Map
+            | Param::Text
+            | Param::Texts
+            | Param::Time
+            | Param::Version => None,
         };
         found.ok_or_else(|| Fault::new(format!("expected {}", param.constant_name())))
     }
@@ -153,8 +164,13 @@ fn fit<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>> {
         | (Param::Bool, Value::Bool(_))
         | (Param::Float, Value::Float(_))
         | (Param::Int, Value::Int(_))
-        | (Param::Text, Value::Text(_)) => true,
+        | (Param::Text, Value::Text(_))
+        | (Param::Duration, Value::Named(Named::Duration(_)))
+        | (Param::Location, Value::Named(Named::Location(_)))
+        | (Param::Time, Value::Named(Named::Time(_)))
+        | (Param::Version, Value::Named(Named::Version(_, Holding::Pointer))) => true,
         (Param::Map, Value::Map(map)) => map.of() == MapOf::Any,
+        (Param::Certificate, Value::Record(record)) => record.type_name == param.type_name(),
         (Param::Anys, Value::List(list)) => list.of == Of::Any,
         (Param::Texts, Value::List(list)) => list.of == Of::Text,
         (_, Value::Absent) if param.can_be_nil() => return Ok(param.zero()),
@@ -176,7 +192,16 @@ fn fit<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>> {
 
 impl Param {
     fn can_be_nil(self) -> bool {
-        matches!(self, Self::Any | Self::Anys | Self::Map | Self::Reflect | Self::Texts)
+        matches!(
+            self,
+            Self::Any
+                | Self::Anys
+                | Self::Location
+                | Self::Map
+                | Self::Reflect
+                | Self::Texts
+                | Self::Version
+        )
     }
 
     fn zero<'a>(self) -> Value<'a> {
@@ -185,6 +210,7 @@ impl Param {
             Self::Map => Value::Map(Map::new(MapOf::Any, Entries::new())),
             Self::Anys => List::any(Vec::new()),
             Self::Texts => List::texts(Vec::new()),
+            Self::Location | Self::Version => Value::NilPointer(self.type_name()),
             _ => Value::Absent,
         }
     }

@@ -19,6 +19,7 @@ fn basic<'v>(value: &'v Value<'_>) -> Option<Basic<'v>> {
     Some(match value {
         Value::Bool(truth) => Basic::Bool(*truth),
         Value::Int(n) | Value::Int64(n) => Basic::Int(*n),
+        Value::Named(named) => Basic::Int(named.number()?),
         Value::Byte(n) => Basic::Uint((*n).into()),
         Value::Uint64(n) => Basic::Uint(*n),
         Value::Float(n) => Basic::Float(*n),
@@ -54,8 +55,8 @@ fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
         return Ok(a.is_nil() && b.is_nil());
     }
     match (a, b) {
-        (Value::Map(_) | Value::AnyMap(_) | Value::List(_), _)
-        | (_, Value::Map(_) | Value::AnyMap(_) | Value::List(_)) => {
+        (Value::Map(_) | Value::AnyMap(_) | Value::List(_) | Value::Record(_), _)
+        | (_, Value::Map(_) | Value::AnyMap(_) | Value::List(_) | Value::Record(_)) => {
             Err(Fault::new("non-comparable type, only basic kinds can be compared"))
         }
         (Value::NilPointer(_), Value::NilPointer(_)) => Ok(true),
@@ -63,6 +64,7 @@ fn equal_others(a: &Value<'_>, b: &Value<'_>) -> Result<bool> {
         (Value::Channel(a), Value::Channel(b)) => Ok(std::rc::Rc::ptr_eq(a, b)),
         (Value::Auth(a), Value::Auth(b)) => Ok(std::ptr::eq(*a, *b)),
         (Value::Wrap(a), Value::Wrap(b)) => Ok(std::ptr::eq(*a, *b)),
+        (Value::Named(a), Value::Named(b)) => Ok(a.is_same(b)),
         (Value::Scratch, Value::Scratch) => Ok(true),
         _ => Ok(false),
     }

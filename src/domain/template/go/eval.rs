@@ -8,7 +8,7 @@ use super::print;
 use crate::domain::template::any_map::Key;
 use crate::domain::template::budget::{Budget, Meter};
 use crate::domain::template::error::{Fault, Result};
-use crate::domain::template::functions;
+use crate::domain::template::functions::{self, Expressions};
 use crate::domain::template::value::{Entries, MapOf, Text, Value};
 use crate::domain::template::{Snapshot, Want};
 
@@ -26,6 +26,14 @@ pub(crate) struct Eval<'a> {
     pub(crate) scratch: Entries<'a>,
     /// Whether the function being called got constants only, which may then appear in errors.
     pub(crate) has_literal_arguments: bool,
+    /// The same for its first argument alone.
+    pub(crate) has_literal_first: bool,
+    /// Regular expressions compiled for this render.
+    pub(crate) expressions: Expressions,
+    /// The file that the text is for, empty when there is none.
+    pub(crate) destination: &'a str,
+    /// How often chance was asked for.
+    pub(crate) draws: u64,
     parsed: &'a Parsed,
     is_strict: bool,
     depth_left: usize,
@@ -58,6 +66,10 @@ impl<'a> Eval<'a> {
             secrets: BTreeMap::new(),
             scratch: Entries::new(),
             has_literal_arguments: false,
+            has_literal_first: false,
+            expressions: Expressions::default(),
+            destination: "",
+            draws: 0,
             parsed,
             is_strict,
             depth_left: budget.depth,
@@ -282,6 +294,11 @@ impl<'a> Eval<'a> {
             Value::Int64(end) => self.count(pipe, body, (0..end).map(Value::Int64))?,
             Value::Byte(end) => self.count(pipe, body, (0..end).map(Value::Byte))?,
             Value::Uint64(end) => self.count(pipe, body, (0..end).map(Value::Uint64))?,
+            Value::Named(named) if named.number().is_some() => {
+                let end = named.number().unwrap_or(0);
+                let items = (0..end).map(|n| Value::Named(named.with_number(n)));
+                self.count(pipe, body, items)?
+            }
             Value::Absent | Value::Nil => false,
             other => {
                 let message = format!("range can't iterate over a {}", other.type_name());

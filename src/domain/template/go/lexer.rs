@@ -52,7 +52,10 @@ pub(crate) struct Lexer<'t> {
     right: &'t str,
     at: usize,
     inside: bool,
-    open_parens: usize,
+    /// Where the current action starts.
+    action_at: usize,
+    /// Where the parentheses are that are not closed yet.
+    open_parens: Vec<usize>,
 }
 
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -62,11 +65,17 @@ impl<'t> Lexer<'t> {
     pub(crate) fn new(input: &'t str, left: &'t str, right: &'t str) -> Self {
         let left = if left.is_empty() { "{{" } else { left };
         let right = if right.is_empty() { "}}" } else { right };
-        Self { input, left, right, at: 0, inside: false, open_parens: 0 }
+        Self { input, left, right, at: 0, inside: false, action_at: 0, open_parens: Vec::new() }
     }
 
     pub(crate) fn next(&mut self) -> Result<Token<'t>> {
         if self.inside { self.in_action() } else { self.in_text() }
+    }
+
+    /// Where the current action starts, when `at` is in another line of it.
+    pub(crate) fn action_of_lines(&self, at: usize) -> Option<usize> {
+        let between = self.input.get(self.action_at..at).filter(|_| self.inside)?;
+        between.contains('\n').then_some(self.action_at)
     }
 
     fn rest(&self) -> &'t str {
@@ -113,9 +122,10 @@ impl<'t> Lexer<'t> {
                 continue;
             }
             let token = self.token(Kind::LeftDelimiter, self.left.len());
+            self.action_at = token.at;
             self.at += marker;
             self.inside = true;
-            self.open_parens = 0;
+            self.open_parens.clear();
             return Ok(token);
         }
     }
@@ -155,14 +165,18 @@ impl<'t> Lexer<'t> {
 
     fn in_action(&mut self) -> Result<Token<'t>> {
         if let Some(trims) = self.at_right(self.rest()) {
-            if self.open_parens > 0 {
-                return self.fault("unclosed left paren");
+            if let Some(paren) = self.open_parens.last() {
+                let fault = Fault::new("unclosed left paren").at(self.at, "");
+                return Err(fault.noting("the parenthesis opens", Some(*paren)));
             }
             let token = Token { kind: Kind::RightDelimiter, at: self.at, text: self.right };
             self.close(trims);
             return Ok(token);
         }
-        let Some(c) = self.peek() else { return self.fault("unclosed action") };
+        let Some(c) = self.peek() else {
+            let fault = Fault::new("unclosed action").at(self.at, "");
+            return Err(fault.noting("the action opens", Some(self.action_at)));
+        };
         match c {
             ' ' | '\t' | '\r' | '\n' => Ok(self.space()),
             '=' => Ok(self.token(Kind::Assign, 1)),
@@ -178,12 +192,12 @@ impl<'t> Lexer<'t> {
             }
             '.' | '+' | '-' | '0'..='9' => self.number(),
             '(' => {
-                self.open_parens += 1;
+                self.open_parens.push(self.at);
                 Ok(self.token(Kind::LeftParen, 1))
             }
-            ')' if self.open_parens == 0 => self.fault("unexpected right paren"),
+            ')' if self.open_parens.is_empty() => self.fault("unexpected right paren"),
             ')' => {
-                self.open_parens -= 1;
+                self.open_parens.pop();
                 Ok(self.token(Kind::RightParen, 1))
             }
             c if is_name(c) => self.word(),

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::ast::{Command, DOLLAR, Fields, Node, Number, Operand, Pipe, Term, Tree, Variable};
+use super::ast::{Command, DOLLAR, Fields, Node, Operand, Pipe, Term, Tree, Variable};
 use super::lexer::{Kind, Lexer, Token};
-use super::literal::{self, NotANumber};
+use super::token::{fault, function, number, starts_operand, unexpected, unquoted, with_near};
 use crate::domain::template::error::{Fault, Result};
-use crate::domain::template::functions::{self, Support};
 
 /// A template's trees: its own, and those it defines.
 pub(crate) struct Parsed {
@@ -35,8 +34,21 @@ pub(crate) fn parse(
         range_depth: 0,
         depth_left: depth,
         tokens_left: TOKENS_MAX,
+        open: Vec::new(),
     };
-    let body = parser.top_level().map_err(|fault| fault.at(0, name).of_tree(&parser.tree))?;
+    let body = parser.top_level().map_err(|fault| {
+        let fault = fault.at(0, name).of_tree(&parser.tree);
+        match parser.open.last() {
+            Some((at, word)) if fault.message() == "unexpected EOF" => {
+                fault.noting(format!("no {left}end{right} for the {word}"), Some(*at))
+            }
+            // What was text to its author may stand in an action that is not closed.
+            _ => match parser.lexer.action_of_lines(fault.place()) {
+                Some(at) => fault.noting("the action opens", Some(at)),
+                None => fault,
+            },
+        }
+    })?;
     let mut variables: Vec<Box<str>> = vec!["".into(); parser.names.len()];
     for (name, variable) in parser.names {
         if let Some(slot) = variables.get_mut(variable.0) {
@@ -60,6 +72,8 @@ struct Parser<'t> {
     range_depth: usize,
     depth_left: usize,
     tokens_left: usize,
+    /// The actions that wait for their end, and where they are.
+    open: Vec<(usize, &'t str)>,
 }
 
 /// Tokens of one template. Real ones have hundreds; one becomes at most some 250 bytes of tree.
@@ -158,6 +172,12 @@ impl<'t> Parser<'t> {
         self.scope_counts.get(variable.0).is_some_and(|count| *count > 0).then_some(variable)
     }
 
+    fn undefined(&self, token: Token<'_>) -> Fault {
+        let fault = Fault::new(format!("undefined variable \"{}\"", token.text)).at(token.at, "");
+        let visible = self.names.keys().copied().filter(|name| self.visible(name).is_some());
+        with_near(fault, token.text, visible.filter(|name| *name != "$"))
+    }
+
     // Nodes.
 
     fn top_level(&mut self) -> Result<Vec<Node>> {
@@ -170,7 +190,9 @@ impl<'t> Parser<'t> {
                 _ => {
                     let word = self.next_word()?;
                     if word.kind == Kind::Define {
+                        self.open.push((word.at, word.text));
                         self.definition()?;
+                        self.open.pop();
                         continue;
                     }
                     self.back(word);
@@ -258,6 +280,10 @@ impl<'t> Parser<'t> {
     /// What follows a left delimiter.
     fn action(&mut self) -> Result<Item> {
         let token = self.next_word()?;
+        let outer = self.open.len();
+        if matches!(token.kind, Kind::Block | Kind::If | Kind::Range | Kind::With) {
+            self.open.push((token.at, token.text));
+        }
         let node = match token.kind {
             Kind::Block => self.block(token.at)?,
             Kind::Break => self.jump(token, Node::Break)?,
@@ -276,6 +302,7 @@ impl<'t> Parser<'t> {
                 Node::Action(self.pipeline("command", Kind::RightDelimiter)?)
             }
         };
+        self.open.truncate(outer);
         Ok(Item::Node(node))
     }
 
@@ -489,7 +516,7 @@ impl<'t> Parser<'t> {
             Kind::RawString | Kind::String => Term::Text(unquoted(token)?.into()),
             Kind::Variable => match self.visible(token.text) {
                 Some(variable) => Term::Variable(variable, Fields::new()),
-                None => return fault(token.at, format!("undefined variable \"{}\"", token.text)),
+                None => return Err(self.undefined(token)),
             },
             _ => {
                 self.back(token);
@@ -506,19 +533,6 @@ enum Item {
     Node(Node),
 }
 
-fn fault<T>(at: usize, message: impl Into<String>) -> Result<T> {
-    Err(Fault::new(message).at(at, ""))
-}
-
-fn unexpected<T>(token: Token<'_>, context: &str) -> Result<T> {
-    if token.kind == Kind::Eof {
-        return fault(token.at, "unexpected EOF");
-    }
-    // A whole text or string would drown the message.
-    let shown: String = token.text.chars().take(20).collect();
-    fault(token.at, format!("unexpected {shown:?} in {context}"))
-}
-
 fn text_node(token: Token<'_>) -> Node {
     Node::Text { at: token.at, text: token.text.as_bytes().into() }
 }
@@ -528,50 +542,6 @@ fn is_blank(nodes: &[Node]) -> bool {
         Node::Text { text, .. } => text.trim_ascii().is_empty(),
         _ => false,
     })
-}
-
-fn unquoted(token: Token<'_>) -> Result<Vec<u8>> {
-    literal::unquote(token.text).map_or_else(|| fault(token.at, "invalid escape in string"), Ok)
-}
-
-fn number(token: Token<'_>) -> Result<Box<Number>> {
-    let number = match token.kind {
-        Kind::CharConstant => literal::char_constant(token.text).ok_or(NotANumber::Syntax),
-        Kind::Complex => literal::complex_constant(token.text).ok_or(NotANumber::Syntax),
-        _ => literal::number(token.text),
-    };
-    number.map(Box::new).or_else(|error| match error {
-        NotANumber::Overflow => fault(token.at, format!("integer overflow: {:?}", token.text)),
-        NotANumber::Syntax => fault(token.at, format!("illegal number syntax: {:?}", token.text)),
-    })
-}
-
-fn function(token: Token<'_>) -> Result<Term> {
-    match functions::find(token.text) {
-        Support::Here(function) => Ok(Term::Function(function)),
-        Support::NotYet => {
-            fault(token.at, format!("function {:?} is not supported yet", token.text))
-        }
-        Support::Unknown => fault(token.at, format!("function {:?} not defined", token.text)),
-    }
-}
-
-fn starts_operand(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Bool
-            | Kind::CharConstant
-            | Kind::Complex
-            | Kind::Dot
-            | Kind::Field
-            | Kind::Identifier
-            | Kind::LeftParen
-            | Kind::Nil
-            | Kind::Number
-            | Kind::RawString
-            | Kind::String
-            | Kind::Variable
-    )
 }
 
 /// A pipeline is not empty, and only its first command may be a plain value.

@@ -1,8 +1,11 @@
 //! Values as Go's fmt prints them, for every verb.
 
 use super::float;
+use super::layout;
 use super::quote;
+use super::spew;
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{List, Value};
 
 /// What stands between `%` and the verb.
@@ -22,15 +25,20 @@ pub(crate) struct Flags {
 }
 
 /// Values nest deeper than this only when a template builds them to.
-const NESTING_MAX: usize = 160;
+pub(crate) const NESTING_MAX: usize = 160;
 
 /// Go prints the address of a pointer; what it is differs from run to run, so this stands for all.
-const ADDRESS: u64 = 0xc0_0000_0000;
+pub(crate) const ADDRESS: u64 = 0xc0_0000_0000;
+
+/// What go-spew makes of each argument.
+pub(crate) const SPEWER: &str = "*spew.formatState";
 
 /// Collects printed text up to a bound.
 pub(crate) struct Printer {
     pub(crate) out: Vec<u8>,
     pub(crate) flags: Flags,
+    /// Whether arguments are shown as go-spew shows them.
+    pub(crate) spews: bool,
     bytes_max: usize,
 }
 
@@ -88,7 +96,7 @@ pub(crate) fn sprintln(values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>
 
 impl Printer {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { out: Vec::new(), flags: Flags::default(), bytes_max }
+        Self { out: Vec::new(), flags: Flags::default(), spews: false, bytes_max }
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
@@ -103,6 +111,8 @@ impl Printer {
     /// An argument of a print function.
     pub(crate) fn argument(&mut self, value: &Value<'_>, verb: char) -> Result<()> {
         match verb {
+            'T' if self.spews => self.padded(SPEWER.as_bytes()),
+            'v' if self.spews => spew::formatted(self, value),
             'T' | 'v' if value.is_nothing() => self.padded(b"<nil>"),
             'T' => {
                 let name = self.truncated(value.type_name().as_bytes());
@@ -139,6 +149,7 @@ impl Printer {
             },
             Value::Complex(re, im) => self.complex(value, *re, *im, verb),
             Value::Text(text) | Value::Number(text) => self.text(value, text, verb),
+            Value::Named(named) => self.named(value, named, verb, depth),
             Value::List(list) => self.list(list, value.type_name(), verb, depth),
             Value::Map(map) => {
                 let entries = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));
@@ -152,6 +163,7 @@ impl Printer {
                 self.push(b"&")?;
                 self.fields(value, verb, depth + 1)
             }
+            Value::Record(_) => self.fields(value, verb, depth),
             _ => self.pointer(value, verb),
         }
     }
@@ -202,9 +214,42 @@ impl Printer {
         } else {
             self.push(value.type_name().as_bytes())?;
             self.push(b"=")?;
-            self.value(value, 'v', 0)?;
+            match value {
+                // Here Go does not ask a value to print itself.
+                Value::Named(named) if named.number().is_some() => {
+                    self.integer_of(named, value, 'v')?;
+                }
+                _ => self.value(value, 'v', 0)?,
+            }
         }
         self.push(b")")
+    }
+
+    fn named(&mut self, value: &Value<'_>, named: &Named, verb: char, depth: usize) -> Result<()> {
+        match (named, verb) {
+            (Named::Time(time), 'v') if self.flags.sharp_v => {
+                self.padded(layout::go_syntax(time).as_bytes())
+            }
+            (_, 'v' | 's' | 'x' | 'X' | 'q') if !self.flags.sharp_v => {
+                let verb = if verb == 'v' { 's' } else { verb };
+                self.text(value, named.string().as_bytes(), verb)
+            }
+            _ if named.number().is_some() => self.integer_of(named, value, verb),
+            (Named::Location(_), _) => self.pointer(value, verb),
+            _ => {
+                let is_pointer = value.kind_name() == "ptr";
+                if is_pointer && depth > 0 {
+                    return self.pointer(value, verb);
+                }
+                self.push(if is_pointer { b"&" } else { b"" })?;
+                self.fields(value, verb, depth)
+            }
+        }
+    }
+
+    fn integer_of(&mut self, named: &Named, value: &Value<'_>, verb: char) -> Result<()> {
+        let n = named.number().unwrap_or(0);
+        self.integer(value, n.unsigned_abs(), n < 0, verb)
     }
 
     fn list(&mut self, list: &List<'_>, name: &str, verb: char, depth: usize) -> Result<()> {
@@ -249,7 +294,11 @@ impl Printer {
             self.push(value.type_name().trim_start_matches('*').as_bytes())?;
         }
         self.push(b"{")?;
-        for (i, (name, field)) in value.fields().unwrap_or_default().iter().enumerate() {
+        let fields = match value {
+            Value::Named(named) => named.hidden_fields(),
+            _ => value.fields().unwrap_or_default(),
+        };
+        for (i, (name, field)) in fields.iter().enumerate() {
             if i > 0 {
                 self.push(if sharp { b", " } else { b" " })?;
             }

@@ -1,6 +1,6 @@
 //! `printf`: the format of Go's fmt, with its error texts.
 
-use super::print::{Flags, Printer};
+use super::print::{Flags, Printer, SPEWER};
 use crate::domain::template::error::Result;
 use crate::domain::template::value::Value;
 
@@ -9,6 +9,17 @@ const NUMBER_MAX: usize = 1_000_000;
 
 /// `fmt.Sprintf`
 pub(crate) fn sprintf(format: &[u8], values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    printed(format, values, Printer::new(bytes_max))
+}
+
+/// `spew.Sprintf`: the verb `v` shows values in go-spew's way.
+pub(crate) fn spewed(format: &[u8], values: &[Value<'_>], bytes_max: usize) -> Result<Vec<u8>> {
+    let mut printer = Printer::new(bytes_max);
+    printer.spews = true;
+    printed(format, values, printer)
+}
+
+fn printed(format: &[u8], values: &[Value<'_>], printer: Printer) -> Result<Vec<u8>> {
     let mut state = State {
         rest: format,
         values,
@@ -16,7 +27,7 @@ pub(crate) fn sprintf(format: &[u8], values: &[Value<'_>], bytes_max: usize) -> 
         reordered: false,
         good_index: true,
         after_index: false,
-        printer: Printer::new(bytes_max),
+        printer,
     };
     state.run()?;
     Ok(state.printer.out)
@@ -220,7 +231,11 @@ impl State<'_, '_> {
             if i > 0 {
                 self.printer.push(b", ")?;
             }
-            if matches!(value, Value::Absent | Value::Nil) {
+            if self.printer.spews {
+                self.printer.push(SPEWER.as_bytes())?;
+                self.printer.push(b"=")?;
+                self.printer.argument(value, 'v')?;
+            } else if matches!(value, Value::Absent | Value::Nil) {
                 self.printer.push(b"<nil>")?;
             } else {
                 self.printer.push(value.type_name().as_bytes())?;

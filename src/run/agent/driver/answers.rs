@@ -63,12 +63,7 @@ impl Driver {
         found: &Found,
     ) {
         let wall = self.clock.wall();
-        let facts = match found {
-            Found::Reading(reading) => Facts::of(reading, wall),
-            Found::Absent => Ok(Facts::UNLEASED),
-            Found::File(_) | Found::List(_) => Ok(Facts::STEADY),
-        };
-        let Ok(facts) = facts else {
+        let Ok(facts) = Facts::of_found(found, wall) else {
             let error = format!("{want}: about to be rotated");
             let verdict = Verdict::TryLater(None);
             let failure = Failure { error, verdict, is_explained: false };
@@ -252,6 +247,7 @@ impl Driver {
 fn is_same(before: &Found, after: &Found) -> bool {
     match (before, after) {
         (Found::Absent, Found::Absent) => true,
+        (Found::Certificate(before), Found::Certificate(after)) => before == after,
         (Found::File(before), Found::File(after)) => before == after,
         (Found::List(before), Found::List(after)) => before == after,
         (Found::Reading(before), Found::Reading(after)) => {

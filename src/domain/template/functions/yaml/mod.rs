@@ -9,7 +9,8 @@ use super::text::trim_space;
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::go::float;
+use crate::domain::template::go::{float, layout};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{Entries, Map, Value};
 use emit::{Emitter, Place, Scalar};
 
@@ -133,11 +134,17 @@ fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
             let lock = (Value::text("rwmutex"), Map::any(Entries::new()));
             return Ok(Shape::Map(vec![lock]));
         }
-        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) => {
+        Value::Secret(_) | Value::Auth(_) | Value::Wrap(_) | Value::Record(_) => {
             let fields = value.fields().unwrap_or_default().into_iter();
             let members = fields.map(|(key, item)| (Value::text(key.to_ascii_lowercase()), item));
             return Ok(Shape::Map(members.collect()));
         }
+        Value::Named(named) => match named {
+            Named::Duration(_) | Named::Version(..) => Scalar::text(named.string().as_bytes()),
+            Named::Time(time) => Scalar::plain(layout::format(time, layout::RFC3339_NANO)),
+            Named::Month(n) | Named::Weekday(n) => Scalar::plain(n.to_string()),
+            Named::Location(_) => return Ok(Shape::Map(Vec::new())),
+        },
         Value::Complex(..) | Value::Channel(_) => {
             let name = value.type_name();
             return Err(Fault::new(format!("YAML has no such value, a {name}")));

@@ -1,0 +1,133 @@
+//! Canned data: a file with all that a template can see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapter::{entropy, files};
+use crate::base::json::Json;
+use crate::base::secret::Secret;
+use crate::base::time::Wall;
+use crate::domain::template::near::near;
+use crate::domain::template::{Found, Snapshot, Want};
+use crate::domain::vault::Reading;
+use crate::run::limits::FILE_BYTES_MAX;
+
+pub(super) fn read(file: &str) -> Result<Snapshot, String> {
+    let bytes = files::read_bounded(Path::new(file), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let json = Json::parse(&bytes).map_err(|e| format!("{file}: {e}"))?;
+    snapshot(&json).map_err(|clause| format!("{file}: {clause}"))
+}
+
+/// `{"secrets": {PATH: response of Vault}, "lists": {PATH: [name]}, "files": {PATH: text},
+/// "env": {NAME: value}, "now": seconds}`.
+/// What is not in it does not exist.
+fn snapshot(data: &Json) -> Result<Snapshot, String> {
+    let members = data.as_object().ok_or("want a JSON object")?;
+    let seed = entropy::seed().ok();
+    let mut snapshot = Snapshot { complete: true, seed, ..Snapshot::default() };
+    for (key, value) in members {
+        match key.as_str() {
+            "secrets" => {
+                for (path, response) in object(key, value)? {
+                    let reading = Reading::decode(response)
+                        .map_err(|clause| format!("secrets, {path:?}: {clause}"))?;
+                    let path = trimmed(path);
+                    snapshot.found.insert(Want::Read { path }, Found::Reading(Arc::new(reading)));
+                }
+            }
+            "lists" => {
+                for (path, names) in object(key, value)? {
+                    let names = names.as_array().and_then(|names| {
+                        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+                    });
+                    let mut names: Vec<String> =
+                        names.ok_or_else(|| format!("lists, {path:?}: want an array of names"))?;
+                    names.sort_unstable();
+                    snapshot.found.insert(Want::List { path: trimmed(path) }, Found::List(names));
+                }
+            }
+            "files" => {
+                for (path, text) in object(key, value)? {
+                    let text = text.as_str();
+                    let text = text.ok_or_else(|| format!("files, {path:?}: want a string"))?;
+                    let want = Want::File { path: path.clone() };
+                    snapshot.found.insert(want, Found::File(Secret::new(text)));
+                }
+            }
+            "env" => {
+                for (name, text) in object(key, value)? {
+                    let text = text.as_str();
+                    let text = text.ok_or_else(|| format!("env, {name:?}: want a string"))?;
+                    snapshot.env.insert(name.clone(), text.to_owned());
+                }
+            }
+            "now" => {
+                let milliseconds = value.as_i64().and_then(|seconds| seconds.checked_mul(1000));
+                snapshot.now = Some(Wall(milliseconds.ok_or("now: want whole seconds")?));
+            }
+            other => {
+                let known = "secrets, lists, files, env and now";
+                return Err(format!("unknown key {other:?}, there are {known}"));
+            }
+        }
+    }
+    Ok(snapshot)
+}
+
+fn object<'j>(key: &str, value: &'j Json) -> Result<&'j BTreeMap<String, Json>, String> {
+    value.as_object().ok_or_else(|| format!("{key}: want a JSON object"))
+}
+
+/// As templates' paths are looked up.
+pub(super) fn trimmed(path: &str) -> String {
+    path.trim().trim_matches('/').to_owned()
+}
+
+/// A line for each thing that was asked for and is not in the file: what there is instead.
+pub(super) fn missing(file: &str, wants: &BTreeSet<Want>, snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    for want in wants {
+        let there = match want {
+            // A write has the response that stands for its path.
+            Want::Write { path, .. } => Want::Read { path: path.clone() },
+            want => want.clone(),
+        };
+        if snapshot.found.contains_key(&there) {
+            continue;
+        }
+        let kind = std::mem::discriminant(&there);
+        let same = snapshot.found.keys().filter(|known| std::mem::discriminant(*known) == kind);
+        let known: Vec<&str> = same.map(Want::path).collect();
+        let (one, key) = match there {
+            Want::Certificate { .. } => ("certificate", "certificates"),
+            Want::File { .. } => ("file", "files"),
+            Want::List { .. } => ("list", "lists"),
+            Want::Read { .. } | Want::Write { .. } => ("secret", "secrets"),
+        };
+        let path = want.path();
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, "no {one} {path:?} in {file}");
+        let _infallible = match (near(path, known.iter().copied()), known.as_slice()) {
+            (Some(names), _) => writeln!(text, ", did you mean {names}?"),
+            (None, []) => writeln!(text, ", which has no {key}"),
+            (None, known) => writeln!(text, ", which has {}", listed(known)),
+        };
+    }
+    text
+}
+
+/// Paths that are listed.
+const LISTED_MAX: usize = 8;
+
+fn listed(known: &[&str]) -> String {
+    let quoted = known.iter().take(LISTED_MAX).map(|path| format!("{path:?}"));
+    let mut text = quoted.collect::<Vec<String>>().join(", ");
+    if let Some(rest) = known.len().checked_sub(LISTED_MAX + 1) {
+        // Writing to a String cannot fail.
+        let _infallible = write!(text, " and {} more", rest + 1);
+    }
+    text
+}
