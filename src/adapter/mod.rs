@@ -1,6 +1,7 @@
 //! One file per outside thing. Adapters return errors; they do not log and do not decide.
 
 pub(crate) mod allocator;
+pub(crate) mod authority;
 pub(crate) mod clock;
 pub(crate) mod entropy;
 pub(crate) mod files;

@@ -3,32 +3,52 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpListener as Bound, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Sleep};
 
-/// Listens on an address as Go writes it: an empty host is every address, IPv6 where there is any.
-pub(crate) fn listen(address: &str) -> io::Result<TcpListener> {
-    let bound = match address.strip_prefix(':') {
-        Some(port) => {
-            let any = |host: &str| Bound::bind(format!("{host}:{port}"));
-            any("[::]").or_else(|error| match error.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                _ => any("0.0.0.0"),
-            })
-        }
-        None => Bound::bind(address.to_socket_addrs()?.collect::<Vec<SocketAddr>>().as_slice()),
-    }?;
-    bound.set_nonblocking(true)?;
-    TcpListener::from_std(bound)
+/// Listens on an address as Go writes it: an empty host is every address, IPv6 where there is any. Of what is
+/// sent on its connections the kernel takes so many bytes before the peer does, twice.
+pub(crate) fn listen(address: &str, send_buffer: u32) -> io::Result<TcpListener> {
+    if let Some(port) = address.strip_prefix(':') {
+        let any = |host: &str| listen_on(&format!("{host}:{port}"), send_buffer);
+        return any("[::]").or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            _ => any("0.0.0.0"),
+        });
+    }
+    listen_on(address, send_buffer)
 }
+
+/// The first address of a name that can be listened on.
+fn listen_on(name: &str, send_buffer: u32) -> io::Result<TcpListener> {
+    let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in name.to_socket_addrs()? {
+        outcome = bind(address, send_buffer);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn bind(address: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(send_buffer)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connections that wait to be accepted; the kernel has a limit of its own, mostly the same.
+const BACKLOG: u32 = 4096;
 
 /// The signals that end the process.
 pub(crate) struct EndSignals {
@@ -132,6 +152,8 @@ pub(crate) struct Stage(Rc<Place>);
 struct Place {
     waits: Cell<Waits>,
     since: Cell<Instant>,
+    /// Whether the last request needed more memory than is free to all.
+    is_heavy: Cell<bool>,
     /// Since when the peer has taken nothing of what was sent.
     stalled: Cell<Option<Instant>>,
 }
@@ -154,6 +176,7 @@ impl Stage {
         Self(Rc::new(Place {
             waits: Cell::new(Waits::Header),
             since: Cell::new(Instant::now()),
+            is_heavy: Cell::new(false),
             stalled: Cell::new(None),
         }))
     }
@@ -166,6 +189,17 @@ impl Stage {
     /// The header is whole.
     pub(crate) fn request_begins(&self) {
         self.turn(Waits::Answer);
+        self.0.is_heavy.set(false);
+    }
+
+    /// The request needs more memory than is free to all.
+    pub(crate) fn weigh(&self) {
+        self.0.is_heavy.set(true);
+    }
+
+    /// Whether memory comes free when the connection closes.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.0.is_heavy.get()
     }
 
     /// From now on the client owes its body.

@@ -1,8 +1,8 @@
 //! HTTPS on one listener: bounded connections, bounded waits, and an orderly end.
 //!
-//! Connections and the memory for large bodies are shared by all clients. While somebody waits for either,
-//! nobody may make us wait: whoever has owed us a handshake, a header, a body or a next request for longer
-//! than our patience loses its connection. Clients in a hurry never notice.
+//! Connections and the memory for large bodies are shared by all clients. While somebody waits for one of
+//! them, none who holds it may make us wait: whoever has owed us a handshake, a header, a body or a next
+//! request for longer than our patience loses its connection. Clients in a hurry never notice.
 
 mod call;
 
@@ -30,7 +30,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use self::call::{BodyError, Call};
+pub(crate) use self::call::{BodyError, Call, Share};
 use crate::adapter::net::{First, Paced, Stage, race, speaks_tls};
 
 /// A whole answer.
@@ -41,7 +41,8 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 pub(crate) struct Bounds {
     /// Bytes of a body or an answer that need no share of `shared_bytes`.
     pub(crate) free_bytes: usize,
-    /// Bytes of all bodies and answers beyond their free ones.
+    /// Bytes of all bodies and answers beyond their free ones. A body takes three times its length, for what
+    /// is made of it.
     pub(crate) shared_bytes: usize,
     /// Longest wait for a share of `shared_bytes`.
     pub(crate) share_within: Duration,
@@ -246,7 +247,8 @@ impl Shared {
     }
 
     fn is_too_slow(&self, stage: &Stage) -> bool {
-        !self.ends.get() && stage.owed_since().elapsed() > self.bounds.patience
+        let helps = self.is_full() || stage.is_heavy();
+        helps && !self.ends.get() && stage.owed_since().elapsed() > self.bounds.patience
     }
 
     /// `None` when the client does not speak TLS and was told.

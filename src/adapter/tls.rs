@@ -5,25 +5,20 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-};
 use ring::digest::{Context, SHA256};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring as provider};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+pub(crate) use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, CipherSuite, InconsistentKeys, RootCertStore, ServerConfig};
-use time::OffsetDateTime;
+use rustls::{CipherSuite, InconsistentKeys, ServerConfig};
 use zeroize::Zeroizing;
 
+use crate::adapter::authority::{Ca, fingerprint, not_after, not_before};
 use crate::adapter::files::read_bounded;
+use crate::domain::serving::ca::{LEAF_SECONDS, Leaf};
 
 /// Why there is no certificate to serve, or no TLS at all.
 #[derive(Debug)]
@@ -160,11 +155,16 @@ impl Served {
         let mut slot = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(Arc::clone(&material.key));
     }
+
+    /// What is served now. Two that are the same are at the same place in memory.
+    pub(crate) fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl ResolvesServerCert for Served {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current()
     }
 }
 
@@ -178,7 +178,8 @@ pub(crate) struct Material {
 }
 
 impl Material {
-    fn new(
+    /// A chain, leaf first, and the leaf's key.
+    pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, rustls::Error> {
@@ -187,32 +188,22 @@ impl Material {
         let key = CertifiedKey::from_der(chain, key, &provider::default_provider())?;
         Ok(Self { key: Arc::new(key), not_after, fingerprint })
     }
-}
 
-/// When a certificate expires. The verifier says it itself when asked about a moment after all time.
-fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
-    let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
-    let algorithms = provider::default_provider().signature_verification_algorithms.all;
-    let verdict = verify_server_cert_signed_by_trust_anchor(
-        &parsed,
-        &RootCertStore::empty(),
-        &[],
-        end_of_time,
-        algorithms,
-    );
-    match verdict {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
-            not_after,
-            ..
-        })) => Some(not_after.as_secs()),
-        _ => None,
+    /// The certificate itself.
+    pub(crate) fn leaf(&self) -> &CertificateDer<'static> {
+        const NONE: &CertificateDer<'static> = &CertificateDer::from_slice(&[]);
+        self.key.cert.first().unwrap_or(NONE)
     }
-}
 
-fn fingerprint(der: &[u8]) -> String {
-    let digest = ring::digest::digest(&SHA256, der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    /// What decisions need to know of it; `ca` is the fingerprint of who signed it.
+    pub(crate) fn facts(&self, ca: &str) -> Leaf {
+        Leaf {
+            fingerprint: self.fingerprint.clone(),
+            ca: ca.to_owned(),
+            not_before: not_before(self.leaf()).unwrap_or_default(),
+            not_after: self.not_after.unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// Where certificates come from.
@@ -236,7 +227,7 @@ impl Source {
     pub(crate) fn ca_fingerprint(&self) -> Option<String> {
         match self {
             Self::Files(_) => None,
-            Self::SelfSigned(own) => Some(fingerprint(own.ca.der())),
+            Self::SelfSigned(own) => Some(own.ca.facts.fingerprint.clone()),
         }
     }
 }
@@ -269,87 +260,58 @@ impl Files {
         if self.seen.as_ref() == Some(&digest) {
             return Ok(None);
         }
-        let lacks = |path: &String, lacks| TlsError::Content { path: path.clone(), lacks };
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificate)
-            .collect::<Result<_, _>>()
-            .map_err(|_quotes_content| lacks(&self.certificate, "well-formed PEM certificates"))?;
-        if chain.is_empty() {
-            return Err(lacks(&self.certificate, "PEM certificate"));
-        }
-        let key = PrivateKeyDer::from_pem_slice(&key)
-            .map_err(|_quotes_content| lacks(&self.key, "unencrypted PEM private key"))?;
-        let material = Material::new(chain, key).map_err(|source| TlsError::Fit {
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-            source,
-        })?;
+        let material = Self::material((&self.certificate, &self.key), &certificate, &key)?;
         self.seen = Some(digest);
         Ok(Some(material))
+    }
+
+    /// Of a chain and its key, both PEM. Errors name them by `names`.
+    pub(crate) fn material(
+        names: (&str, &str),
+        certificate: &[u8],
+        key: &[u8],
+    ) -> Result<Material, TlsError> {
+        let lacks = |path: &str, lacks| TlsError::Content { path: path.to_owned(), lacks };
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|_quotes_content| lacks(names.0, "well-formed PEM certificates"))?;
+        if chain.is_empty() {
+            return Err(lacks(names.0, "PEM certificate"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|_quotes_content| lacks(names.1, "unencrypted PEM private key"))?;
+        Material::new(chain, key).map_err(|source| TlsError::Fit {
+            certificate: names.0.to_owned(),
+            key: names.1.to_owned(),
+            source,
+        })
     }
 }
 
 /// Our own CA and the leaf certificates it signs.
 pub(crate) struct SelfSigned {
-    ca: CertifiedIssuer<'static, KeyPair>,
+    ca: Ca,
     hosts: Vec<String>,
     renew_at: u64,
 }
 
-/// Lives of what we make, as vault-k8s has them: leaves are renewed when a tenth is left.
+/// Life of a CA that somebody copies by hand from the handshake, as vault-k8s has it.
 const CA_SECONDS: u64 = 3650 * 24 * 3600;
-const LEAF_SECONDS: u64 = 24 * 3600;
-/// For clients whose clock is behind ours.
-const BACKDATED_SECONDS: u64 = 60;
 
 impl SelfSigned {
     /// A new CA, and leaves for `hosts`: names or addresses. `now` is seconds since the epoch.
     pub(crate) fn new(hosts: Vec<String>, now: u64) -> Result<Self, TlsError> {
-        let mut params = params("Agent Inject CA", Vec::new(), now, CA_SECONDS)?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign];
-        let ca = CertifiedIssuer::self_signed(params, new_key()?).map_err(TlsError::Generate)?;
-        Ok(Self { ca, hosts, renew_at: 0 })
+        Ok(Self { ca: Ca::make(now, CA_SECONDS)?, hosts, renew_at: 0 })
     }
 
     fn poll(&mut self, now: u64) -> Result<Option<Material>, TlsError> {
         if now < self.renew_at {
             return Ok(None);
         }
-        let key = new_key()?;
-        let mut params = params("Agent Inject Service", self.hosts.clone(), now, LEAF_SECONDS)?;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages =
-            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-        params.use_authority_key_identifier_extension = true;
-        let leaf = params.signed_by(&key, &self.ca).map_err(TlsError::Generate)?;
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let material = Material::new(vec![leaf.der().clone()], key).map_err(TlsError::Use)?;
-        self.renew_at = now + LEAF_SECONDS / 10 * 9;
-        Ok(Some(material))
+        let signed = self.ca.sign(&self.hosts, now, LEAF_SECONDS)?;
+        self.renew_at = now + LEAF_SECONDS / 3 * 2;
+        Ok(Some(signed.material))
     }
-}
-
-fn new_key() -> Result<KeyPair, TlsError> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::Generate)
-}
-
-fn params(
-    name: &str,
-    hosts: Vec<String>,
-    now: u64,
-    seconds: u64,
-) -> Result<CertificateParams, TlsError> {
-    let moment = |seconds: u64| {
-        let seconds = i64::try_from(seconds).unwrap_or_default();
-        OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-    };
-    let mut params = CertificateParams::new(hosts).map_err(TlsError::Generate)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = moment(now.saturating_sub(BACKDATED_SECONDS));
-    params.not_after = moment(now.saturating_add(seconds));
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    Ok(params)
 }
 
 #[cfg(test)]

@@ -48,13 +48,13 @@ struct Words {
     /// with --watch, how often secrets without a lease are read again (default 30s)
     #[argh(option, default = "Duration::from_secs(30)", from_str_fn(interval))]
     interval: Duration,
-    /// what opens an action, {{{{ by default
+    /// what opens an action, {{ by default
     #[argh(option, default = "String::new()")]
     left_delimiter: String,
     /// file to write instead of standard output: replaced as a whole, mode 0600 when new
     #[argh(option, short = 'o')]
     output: Option<String>,
-    /// what closes an action, }}}} by default
+    /// what closes an action, }} by default
     #[argh(option, default = "String::new()")]
     right_delimiter: String,
     /// path of a secret to render without a template of your own; may be repeated

@@ -2,18 +2,21 @@
 //!
 //! The environment beats a flag, a flag beats the default. An empty variable counts as unset.
 
+mod notices;
+
 use std::fmt;
 use std::process::ExitCode;
 
 use base64::Engine as _;
 
+use self::notices::notices;
 use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
 use crate::domain::inject::{AgentChoice, InjectConfig, quantity};
 use crate::domain::serving::objects::{Cluster, SERVICE_ACCOUNT_DIR};
 use crate::run;
-use crate::run::webhook::{Certificate, Config};
+use crate::run::webhook::{Automation, Certificate, Config};
 use crate::telemetry::log::{Format, Level, Log};
 
 /// Something wrong with one option, for people.
@@ -223,6 +226,28 @@ impl Settings {
         mistakes
     }
 
+    fn into_config(self, env: &Environment) -> Config {
+        let automation = self.automation(env);
+        let certificate = if !self.tls_cert_file.is_empty() {
+            Certificate::Files { certificate: self.tls_cert_file, key: self.tls_key_file }
+        } else if automation.is_some() {
+            Certificate::Automatic
+        } else {
+            Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
+        };
+        Config {
+            automation,
+            certificate,
+            cipher_suites: list(&self.tls_cipher_suites),
+            inject: self.inject,
+            listen: self.listen,
+            telemetry_path: self.telemetry_path,
+            tls13_only: self.tls_min_version == MinVersion::Tls13,
+        }
+    }
+}
+
+impl Settings {
     /// Where the API server is: known in every pod, and outside of clusters to whoever says so.
     fn cluster(&self, env: &Environment) -> Option<Cluster> {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
@@ -233,79 +258,30 @@ impl Settings {
         })
     }
 
-    fn into_config(self, env: &Environment) -> Config {
-        let cluster = self.cluster(env);
-        let certificate = if self.tls_cert_file.is_empty() {
-            Certificate::SelfSigned { hosts: list(&self.tls_auto_hosts) }
-        } else {
-            Certificate::Files { certificate: self.tls_cert_file, key: self.tls_key_file }
-        };
-        Config {
-            certificate,
-            cipher_suites: list(&self.tls_cipher_suites),
-            cluster,
-            inject: self.inject,
-            listen: self.listen,
-            telemetry_path: self.telemetry_path,
-            tls13_only: self.tls_min_version == MinVersion::Tls13,
+    /// What the API server is to know of our certificate.
+    fn automation(&self, env: &Environment) -> Option<Automation> {
+        let is_file_mode = !self.tls_cert_file.is_empty();
+        if self.tls_auto.is_empty() || (is_file_mode && self.tls_ca_cert_file.is_empty()) {
+            return None;
         }
+        let get = |name: &str| env.get(name).cloned().unwrap_or_default();
+        // The kubelet calls the machine like the pod, unless the pod uses the node's network.
+        let pod = Some(get("POD_NAME")).filter(|name| !name.is_empty());
+        Some(Automation {
+            ca_file: is_file_mode.then(|| self.tls_ca_cert_file.clone()),
+            cluster: self.cluster(env),
+            configuration: self.tls_auto.clone(),
+            elects: self.use_leader_elector && !is_file_mode,
+            hosts: list(&self.tls_auto_hosts),
+            namespace: get("NAMESPACE"),
+            pod: pod.unwrap_or_else(|| get("HOSTNAME")),
+        })
     }
 }
 
 /// The items of a comma list, trimmed, empty ones left out.
 fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
-}
-
-/// Something the operator should know though it stops nothing.
-struct Notice {
-    option: String,
-    message: &'static str,
-}
-
-/// Options that are understood but not acted on, and variables that look like options and are none.
-fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
-    const UNUSED: &str = "option has no effect yet, the caBundle is yours to set";
-    const UNKNOWN_CA: &str = "without certificate files the certificate is signed by a CA of this process, \
-                              which no API server trusts";
-    let mut notices = Vec::new();
-    let mut tell = |option: &str, message| {
-        notices.push(Notice { option: option.to_owned(), message });
-    };
-    let has_files = !settings.tls_cert_file.is_empty();
-    if !has_files {
-        tell("AGENT_INJECT_TLS_CERT_FILE", UNKNOWN_CA);
-    }
-    if !settings.tls_auto.is_empty() {
-        tell("AGENT_INJECT_TLS_AUTO", UNUSED);
-    }
-    if !settings.tls_ca_cert_file.is_empty() {
-        tell("AGENT_INJECT_TLS_CA_CERT_FILE", UNUSED);
-    }
-    // With files there is nothing to elect anybody for.
-    if settings.use_leader_elector && !has_files {
-        tell(
-            "AGENT_INJECT_USE_LEADER_ELECTOR",
-            "option has no effect yet, replicas do not share a CA",
-        );
-    }
-    if !settings.is_log_format_known {
-        tell("AGENT_INJECT_LOG_FORMAT", "neither standard nor json, writing standard");
-    }
-    if settings.tls_min_version == MinVersion::Older {
-        tell("AGENT_INJECT_TLS_MIN_VERSION", "TLS 1.0 and 1.1 are not offered, 1.2 is the lowest");
-    }
-    let known = |name: &str| TABLE.iter().any(|row| row.variable() == name);
-    for name in env.keys().filter(|name| name.starts_with(PREFIX) && !known(name)) {
-        tell(name, "unknown variable ignored");
-    }
-    for row in TABLE.iter().filter(|row| row.variable.starts_with("TLS_")) {
-        let is_set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
-        if is_set(row.variable) && !is_set(&row.variable()) {
-            tell(row.variable, "variable without the prefix AGENT_INJECT_ ignored");
-        }
-    }
-    notices
 }
 
 fn help() -> String {
@@ -530,14 +506,14 @@ const TABLE: &[Row] = &[
     row("", "SERVICE_ACCOUNT_DIR", SERVICE_ACCOUNT_DIR, Field::Text(|s| &mut s.service_account_dir), "folder of token, ca.crt and namespace for the API server"),
     row("telemetry-path", "TELEMETRY_PATH", "/metrics", Field::Read(read_telemetry_path), "path of the metrics; an empty flag turns them off"),
     // Its certificate.
-    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration to keep the CA of; no effect yet"),
-    row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses of a self-signed certificate; localhost without it"),
-    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA to put into the MutatingWebhookConfiguration; no effect yet"),
-    row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; self-signed without it"),
+    row("tls-auto", "TLS_AUTO", "", Field::Text(|s| &mut s.tls_auto), "MutatingWebhookConfiguration whose caBundle is kept: the certificate is then made and renewed by itself"),
+    row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses that API servers reach us by: of the certificate made here, and of the entries whose caBundle is kept"),
+    row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA certificates of the certificate file, to keep in the caBundle of AGENT_INJECT_TLS_AUTO"),
+    row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; made here without it"),
     row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow"),
     row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
     row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
-    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep the self-signed certificate; no effect yet"),
+    row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep CA and caBundle for all"),
     // The agents' image and identity.
     row("agent", "AGENT", "auto", Field::Read(read_agent), "flavour of the agents: native, vault, or auto to tell by the image"),
     row("vault-image", "VAULT_IMAGE", crate::domain::inject::DEFAULT_IMAGE, Field::Text(|s| &mut s.inject.image), "image of the agents"),

@@ -31,19 +31,21 @@ pub(crate) const METRIC_NAMESPACES_MAX: usize = 2000;
 /// connection brings one, the last is answered in a tenth of a second. They are decided one at a time, in
 /// the order in which their bodies are whole. What could run out is memory, so that is what is shared:
 /// usual reviews and their answers fit the free bytes and never wait, 512 of them are 16 MiB. Larger ones
-/// share 32 MiB, four of the largest, first come, first served. Who waits longer than 2 s is told to come
-/// again in a second: API servers do that by themselves within the webhook's timeout, 10 s by default.
+/// share 24 MiB, one of the largest with what is made of it, first come, first served. Who waits longer
+/// than 2 s is told to come again in a second: API servers do that by themselves within the webhook's
+/// timeout, 10 s by default.
 ///
 /// Our patience is for clients while others wait for their connection or their memory. API servers send a
 /// handshake, a header and a body at once, in milliseconds. Half a second leaves a kubelet's probe, which
 /// waits for one second, a connection in time.
 ///
-/// An open connection takes about 50 KB, so that all of them stay below 32 MiB; API servers keep a few each. An idle one lives longer than the 90 s after which API servers close
-/// theirs, so that we never close one that is just being used. The header limit is what hyper calls its
-/// buffer; headers of API servers have less than 1 KiB, and larger pieces make reading bodies no faster.
+/// An open connection takes about 50 KB, so that all of them stay below 32 MiB; API servers keep a few
+/// each. An idle one lives longer than the 90 s after which API servers close theirs, so that we never
+/// close one that is just being used. The header limit is what hyper calls its buffer; headers of API
+/// servers have less than 1 KiB, and larger pieces make reading bodies no faster.
 pub(crate) const SERVER: Bounds = Bounds {
     free_bytes: 32 * 1024,
-    shared_bytes: 4 * REVIEW_BYTES_MAX,
+    shared_bytes: 3 * REVIEW_BYTES_MAX,
     share_within: Duration::from_secs(2),
     patience: Duration::from_millis(500),
     connections_max: 512,
@@ -52,6 +54,10 @@ pub(crate) const SERVER: Bounds = Bounds {
     header: Duration::from_secs(10),
     idle: Duration::from_secs(120),
 };
+
+/// Bytes of an answer that the kernel takes before the client does, which it doubles for itself: by default
+/// it would take megabytes, for every client that does not read. Usual answers fit.
+pub(crate) const SEND_BUFFER_BYTES: u32 = 32 * 1024;
 
 /// After SIGTERM new connections are still served for so long, since the API server learns some moments
 /// later than we do that this replica ends. With the drain limit it stays below the 30 s that Kubernetes
@@ -69,6 +75,9 @@ pub(crate) const LOG_BURST: Duration = Duration::from_secs(10);
 
 /// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+
+/// At the end of the process, for giving leadership back; what takes longer, the lock's own end does.
+pub(crate) const RELEASE: Duration = Duration::from_secs(2);
 
 /// Without a connection or request for so long, the webhook counts as idle.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(3);

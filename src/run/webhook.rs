@@ -3,6 +3,7 @@
 //! All of it runs on one thread. A decision is a short computation on the connection's own task; a panic
 //! in it becomes an HTTP 500, so that the API server applies its own `failurePolicy`.
 
+mod automatic;
 mod certificate;
 mod requests;
 
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use self::automatic::{Keeping, Shared};
 use self::certificate::Keeper;
 use self::requests::{Bursts, Webhook};
 use crate::adapter::allocator;
@@ -24,21 +26,22 @@ use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
 use crate::adapter::server::{Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
-use crate::domain::serving::objects::Cluster;
 use crate::run::limits;
 use crate::telemetry::health::Health;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
 
+pub(crate) use self::automatic::Automation;
+
 /// What the webhook needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// What the API server is asked to know of it.
+    pub(crate) automation: Option<Automation>,
     /// Where the serving certificate comes from.
     pub(crate) certificate: Certificate,
     /// TLS 1.2 cipher suites by name, empty for all.
     pub(crate) cipher_suites: Vec<String>,
-    /// The API server, if there is one to speak to.
-    pub(crate) cluster: Option<Cluster>,
     /// Defaults of the decision.
     pub(crate) inject: InjectConfig,
     /// `:8080`, `host:8080`
@@ -52,6 +55,8 @@ pub(crate) struct Config {
 /// Where the serving certificate comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum Certificate {
+    /// Made here, and made known to API servers.
+    Automatic,
     /// PEM files that somebody else keeps.
     Files {
         /// The chain, leaf first.
@@ -125,22 +130,30 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
         bursts: Bursts::default(),
         busy: Busy::default(),
         clock: Clock::start(),
-        health: Health::new(),
+        health: Arc::new(Health::new()),
         inject: config.inject,
         is_deaf: Cell::new(false),
         is_distrusted: Cell::new(false),
         log,
-        metrics: Metrics::new(limits::METRIC_NAMESPACES_MAX),
+        metrics: Arc::new(Metrics::new(limits::METRIC_NAMESPACES_MAX)),
         telemetry_path: config.telemetry_path,
     });
     let served = Arc::new(Served::default());
+    let shared = Shared {
+        health: Arc::clone(&webhook.health),
+        log,
+        metrics: Arc::clone(&webhook.metrics),
+        served: Arc::clone(&served),
+    };
     let mut keeper = Keeper::new(source, Arc::clone(&served), Rc::clone(&webhook));
     keeper.look().map_err(WebhookError::Tls)?;
     keeper.tell_when_expired();
     let tls = offer.server_config(served).map_err(WebhookError::Tls)?;
-    let listener = listen(&config.listen)
+    let listener = listen(&config.listen, limits::SEND_BUFFER_BYTES)
         .map_err(|source| WebhookError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(WebhookError::Start)?;
+    let keeping = config.automation.map(|automation| automatic::start(automation, shared));
+    let keeping = keeping.transpose().map_err(WebhookError::Tls)?;
     log.info("listening", &[("address", &address)]);
 
     let _keeps_on = tokio::task::spawn_local(keeper.keep());
@@ -150,8 +163,11 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     let tell: Rc<dyn Fn(Event)> = Rc::new(move |event| watcher.note(event));
     let handler = Rc::clone(&webhook);
     let handle = move |call| Rc::clone(&handler).respond(call);
-    let end = end(&mut signals, &webhook);
+    let end = end(&mut signals, &webhook, keeping.as_ref());
     let is_drained = serve(listener, Arc::new(tls), limits::SERVER, end, tell, handle).await;
+    if let Some(keeping) = keeping {
+        keeping.wait();
+    }
     if is_drained {
         log.info("stopped, every request was answered", &[]);
     } else {
@@ -162,9 +178,12 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
 
 /// Waits for a signal. After Kubernetes' own, requests are still taken for a while, unless a second
 /// signal comes.
-async fn end(signals: &mut EndSignals, webhook: &Webhook) {
+async fn end(signals: &mut EndSignals, webhook: &Webhook, keeping: Option<&Keeping>) {
     let signal = signals.next().await;
     webhook.health.drain();
+    if let Some(keeping) = keeping {
+        keeping.end();
+    }
     webhook.log.info("shutting down", &[("signal", &signal.name())]);
     if signal == EndSignal::Terminate {
         let _either = race(signals.next(), sleep(limits::LAME_DUCK)).await;

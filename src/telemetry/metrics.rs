@@ -58,6 +58,9 @@ pub(crate) enum Connection {
 #[derive(Debug)]
 struct Numbers {
     namespaces_max: usize,
+    bundle: Option<&'static str>,
+    bundle_patches: u64,
+    ca_ends: Option<u64>,
     certificate_ends: Option<u64>,
     connections: u64,
     cuts: u64,
@@ -65,11 +68,14 @@ struct Numbers {
     failures: BTreeMap<String, u64>,
     handshake_failures: u64,
     injections: BTreeMap<(String, &'static str), u64>,
+    kubernetes_failures: BTreeMap<&'static str, u64>,
+    leads: bool,
     panics: u64,
     queue: u64,
     requests_ms: Histogram,
     requests_seconds: Histogram,
     responses: BTreeMap<u16, u64>,
+    rotations: BTreeMap<&'static str, u64>,
 }
 
 /// Upper bounds, of vault-k8s, in milliseconds.
@@ -80,6 +86,9 @@ const MILLISECONDS: &[f64] =
 const SECONDS: &[f64] =
     &[0.000_05, 0.000_1, 0.000_2, 0.000_4, 0.000_8, 0.001_6, 0.003_2, 0.01, 0.1, 1.0];
 
+/// What the `caBundle` can be as to our CA.
+const BUNDLE_STATES: &[&str] = &["present", "absent", "unknown"];
+
 /// Namespaces beyond the cap are counted under this name; it is no valid name of one.
 const OTHER: &str = "_other";
 
@@ -88,6 +97,9 @@ impl Metrics {
     pub(crate) fn new(namespaces_max: usize) -> Self {
         Self(Mutex::new(Numbers {
             namespaces_max,
+            bundle: None,
+            bundle_patches: 0,
+            ca_ends: None,
             certificate_ends: None,
             connections: 0,
             cuts: 0,
@@ -95,12 +107,45 @@ impl Metrics {
             failures: BTreeMap::new(),
             handshake_failures: 0,
             injections: BTreeMap::new(),
+            kubernetes_failures: BTreeMap::new(),
+            leads: false,
             panics: 0,
             queue: 0,
             requests_ms: Histogram::new(MILLISECONDS),
             requests_seconds: Histogram::new(SECONDS),
             responses: BTreeMap::new(),
+            rotations: BTreeMap::new(),
         }))
+    }
+
+    /// State of the `caBundle`: one of [`BUNDLE_STATES`].
+    pub(crate) fn bundle(&self, state: &'static str) {
+        self.numbers().bundle = Some(state);
+    }
+
+    /// The `caBundle` was patched.
+    pub(crate) fn patched(&self) {
+        self.numbers().bundle_patches += 1;
+    }
+
+    /// The CA that signs ends then, seconds since the epoch.
+    pub(crate) fn ca_ends(&self, not_after: Option<u64>) {
+        self.numbers().ca_ends = not_after;
+    }
+
+    /// Whether this replica keeps what all share.
+    pub(crate) fn leads(&self, leads: bool) {
+        self.numbers().leads = leads;
+    }
+
+    /// A request to the API server failed.
+    pub(crate) fn kubernetes_failed(&self, what: &'static str) {
+        *self.numbers().kubernetes_failures.entry(what).or_default() += 1;
+    }
+
+    /// There is a new one of this.
+    pub(crate) fn rotated(&self, what: &'static str) {
+        *self.numbers().rotations.entry(what).or_default() += 1;
     }
 
     /// A certificate is served until then, seconds since the epoch.
@@ -223,6 +268,7 @@ impl Metrics {
             out.head(name, "gauge", "When the served certificate expires, as Unix time");
             out.sample(name, &[], end);
         }
+        out.keeping(&numbers);
         out.head("vault_injector_build_info", "gauge", "Always 1");
         out.sample("vault_injector_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         out.process(process);
@@ -283,6 +329,40 @@ impl Text {
             self.0.push('}');
         }
         let _infallible = writeln!(self.0, " {value}");
+    }
+
+    /// What certificates that keep themselves tell; nothing where there are none.
+    fn keeping(&mut self, numbers: &Numbers) {
+        let Some(bundle) = numbers.bundle else { return };
+        let name = "vault_injector_ca_bundle";
+        self.head(name, "gauge", "1 for what the caBundle is as to our CA");
+        for state in BUNDLE_STATES {
+            self.sample(name, &[("state", state)], u64::from(*state == bundle));
+        }
+        let name = "vault_injector_ca_bundle_patches_total";
+        self.head(name, "counter", "Patches of the caBundle");
+        self.sample(name, &[], numbers.bundle_patches);
+        if let Some(end) = numbers.ca_ends {
+            let name = "vault_injector_ca_expiration_timestamp_seconds";
+            self.head(name, "gauge", "When the CA that signs expires, as Unix time");
+            self.sample(name, &[], end);
+        }
+        self.head(
+            "vault_injector_is_leader",
+            "gauge",
+            "Whether this replica keeps CA and caBundle",
+        );
+        self.sample("vault_injector_is_leader", &[], u64::from(numbers.leads));
+        self.counters(
+            "vault_injector_certificate_rotations_total",
+            "New certificates and changed CAs",
+            numbers.rotations.iter().map(|(what, count)| (vec![("what", *what)], *count)),
+        );
+        self.counters(
+            "vault_injector_kubernetes_errors_total",
+            "Failed requests to the API server",
+            numbers.kubernetes_failures.iter().map(|(what, count)| (vec![("what", *what)], *count)),
+        );
     }
 
     /// A counter with labels; absent while it has no samples.

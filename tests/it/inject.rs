@@ -683,6 +683,35 @@ fn large_and_deep_bodies_are_bounded() {
     assert_eq!(answered.decision.verdict, Verdict::Skip);
 }
 
+#[test]
+fn small_reviews_make_no_huge_answers() {
+    let config = profile("chart-default");
+    let denied = |review: &Value, part: &str| {
+        let answered = ask(review, &config);
+        let decision = answered.decision;
+        assert_eq!(decision.verdict, Verdict::Deny, "{part}: {}", decision.message);
+        assert!(decision.message.contains(part), "{part}: {}", decision.message);
+        assert!(decision.message.len() < 10_000 && answered.body.len() < 40_000);
+    };
+    // What one annotation says comes back with every file, every container, every mount.
+    let mut review = many_notes(1000, |i| (format!("agent-inject-secret-{i}"), "x".into()));
+    let notes = &mut review["request"]["object"]["metadata"]["annotations"];
+    notes["vault.hashicorp.com/secret-volume-path"] = format!("/{}", "x".repeat(200_000)).into();
+    denied(&review, "vault.hashicorp.com/secret-volume-path: longer than 4096 bytes");
+    let path = format!("/{}", "x".repeat(4000));
+    let mut review = review_of(&json!({"role": "app", "secret-volume-path": path}));
+    review["request"]["object"]["spec"]["containers"] = vec![json!({"name": "c"}); 1000].into();
+    denied(&review, "spec.containers: 1000 of them");
+    let mut review = review_of(&json!({"role": "app", "agent-copy-volume-mounts": "c"}));
+    let mounts: Vec<Value> =
+        (0..20_000).map(|i| json!({"name": "d", "mountPath": format!("/{i}/{path}")})).collect();
+    review["request"]["object"]["spec"]["containers"] =
+        json!([{"name": "c", "volumeMounts": mounts[..500]}]);
+    denied(&review, "the agents' containers: ");
+    let review = review_of(&json!({"role": "app", "agent-image": "x".repeat(256 * 1024)}));
+    denied(&review, "metadata.annotations: 262");
+}
+
 /// The native agent's view of what the webhook wrote for one container.
 fn agent_faults(pod: &Value, name: &str, faults: &mut Vec<String>) {
     let variable = env(container(pod, name), "VAULT_CONFIG");

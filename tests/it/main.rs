@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod certificates;
 mod documents;
 mod fake_kube;
 mod fake_vault;
@@ -30,6 +31,7 @@ mod render_tool;
 mod rollout;
 mod support;
 mod template;
+mod template_cost;
 mod template_crypto;
 mod template_oracle;
 mod vault_helm;

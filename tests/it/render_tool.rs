@@ -8,7 +8,7 @@ use serde_json::json;
 use vault_injector::base::json::Json;
 use vault_injector::base::time::Wall;
 use vault_injector::domain::template::{
-    Budget, Found, Outcome, Snapshot, Template, Want, list_functions,
+    Budget, Found, Outcome, Seed, Snapshot, Template, Want, list_functions,
 };
 use vault_injector::domain::vault::Reading;
 
@@ -187,7 +187,7 @@ fn the_token_of_the_command_line_counts_without_a_variable() {
     let done = run(home.path());
     assert_eq!(done.code(), 1);
     assert!(done.err.contains("VAULT_TOKEN is not set"), "{}", done.err);
-    home.write(".vault-token", &format!("{token}\n"));
+    home.write(".vault-token", format!("{token}\n"));
     let done = run(home.path());
     assert_eq!((done.code(), done.out.as_str()), (0, "web"), "{}", done.err);
 }
@@ -273,8 +273,8 @@ fn snapshot() -> Snapshot {
     let response = r#"{"request_id":"7b","lease_id":"","lease_duration":2764800,"data":{"data":
         {"user":"web","password":"s3cr3t","port":5432},"metadata":{"version":3}}}"#;
     let reading = Reading::decode(&Json::parse(response.as_bytes()).unwrap()).unwrap();
-    let mut snapshot =
-        Snapshot { complete: true, now: Some(Wall(1_700_000_000_000)), ..Snapshot::default() };
+    let (now, seed) = (Some(Wall(1_700_000_000_000)), Some(Seed::new([7; 32])));
+    let mut snapshot = Snapshot { complete: true, now, seed, ..Snapshot::default() };
     let read = Want::Read { path: "secret/db".to_owned() };
     snapshot.found.insert(read, Found::Reading(Arc::new(reading)));
     let list = Want::List { path: "secret".to_owned() };
@@ -287,7 +287,7 @@ fn snapshot() -> Snapshot {
 
 #[test]
 fn every_example_gives_what_it_says() {
-    let budget = Budget { steps: 100_000, depth: 100, output_bytes: 1 << 16 };
+    let budget = Budget { steps: 10_000_000, depth: 100, output_bytes: 1 << 20 };
     let mut wrong = Vec::new();
     let mut count = 0;
     for function in list_functions() {

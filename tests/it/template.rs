@@ -160,6 +160,11 @@ fn no_error_shows_a_secret() {
         "printf \"(%s\" | sprig_mustRegexMatch \"a\"",
         "sprig_mustRegexMatch \"(\"",
         "sprig_list nil | toTOML",
+        "sprig_decryptAES \"p\"",
+        "sprig_genCAWithKey \"x\" 1",
+        "sprig_buildCustomCert \"\"",
+        "sprig_list | sprig_genSelfSignedCert \"x\" nil",
+        "pkiCert \"pki/issue/x\"",
     ];
     for function in hostile {
         let text = format!(

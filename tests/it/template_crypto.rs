@@ -194,7 +194,8 @@ fn a_certificate_holds_under_the_ca_that_signed_it() {
     assert!(verify(ca, leaf, "app.shop.svc", NOW + 30 * DAY - 1).is_ok());
     assert!(verify(ca, leaf, "app.shop.svc", NOW + 30 * DAY + 1).is_err());
     assert!(verify(ca, leaf, "app.shop.svc", NOW - 1).is_err());
-    let foreign = render(r#"{{ (sprig_genCA "shop CA" 365).Cert }}"#);
+    let text = r#"{{ (sprig_genCA "shop CA" 365).Cert }}"#;
+    let foreign = render_in(text, "/another", &snapshot(1)).unwrap();
     assert_ne!(&foreign, ca);
     assert!(verify(&foreign, leaf, "app.shop.svc", NOW + 1).is_err());
 }
@@ -348,7 +349,7 @@ fn pki_cert_is_one_want_for_each_file() {
         fields: BTreeMap::from(fields),
         destination: "/f".to_owned(),
     };
-    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), [want.clone()]);
+    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&want));
     let (leaf, key, ca) = issued(1000, 2000);
     let bundle = Bundle::of_text(format!("{leaf}{ca}{key}").as_bytes()).unwrap();
     snapshot.found.insert(want, Found::Certificate(Arc::new(bundle)));

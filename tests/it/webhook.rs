@@ -119,6 +119,10 @@ impl Webhook {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {

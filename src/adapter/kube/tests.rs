@@ -95,7 +95,7 @@ fn patches_the_ca_bundle_of_the_state_that_it_read() {
 
 fn secret(name: &str) -> KubeSecret {
     let data = [("key".to_owned(), SecretBytes::new(b"hunter2".to_vec()))].into();
-    KubeSecret { metadata: Metadata::named(NAMESPACE, name), data }
+    KubeSecret { metadata: Metadata::named(NAMESPACE, name), data, ..KubeSecret::default() }
 }
 
 #[test]

@@ -30,12 +30,20 @@ pub(crate) struct Call {
 /// Bytes that win a client our patience anew: a large body may take its time on a slow line, at 4 Mbit/s.
 const PROGRESS: usize = 256 * 1024;
 
-/// A whole body and its share of the memory, given back when both are dropped.
+/// What a review takes for each byte of its body: itself, the patch that is made of it, and that in base64.
+const GROWTH: usize = 3;
+
+/// A whole body.
 pub(crate) struct Body {
     /// All of it.
     pub(crate) bytes: Vec<u8>,
-    _share: Option<OwnedSemaphorePermit>,
+    /// For the body and what is made of it.
+    pub(crate) share: Share,
 }
+
+/// A part of the memory for large bodies and answers, given back when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Share(Option<OwnedSemaphorePermit>);
 
 /// Why there is no body, or no room for an answer.
 #[derive(Debug)]
@@ -105,7 +113,7 @@ impl Call {
 
     async fn read_whole(&mut self, bytes_max: usize, most: usize) -> Result<Body, BodyError> {
         let free = self.shared.bounds.free_bytes;
-        let mut share = None;
+        let mut share = Share::default();
         let mut bytes = Vec::with_capacity(most.min(free));
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(BodyError::Break)?;
@@ -114,10 +122,10 @@ impl Call {
             if length > bytes_max {
                 return Err(BodyError::Long(bytes_max));
             }
-            if length > free && share.is_none() {
+            if length > free && share.0.is_none() {
                 // Meanwhile the client waits for us.
                 self.stage.body_ends();
-                share = self.shared.share(most).await?;
+                share = self.shared.share(most.saturating_mul(GROWTH), &self.stage).await?;
                 self.stage.body_begins();
                 bytes.reserve_exact(most - bytes.len());
             }
@@ -126,12 +134,20 @@ impl Call {
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(Body { bytes, _share: share })
+        Ok(Body { bytes, share })
     }
 
-    /// An answer that holds its share of the memory until the client has taken it.
-    pub(crate) async fn keep(&self, answer: Vec<u8>) -> Result<Bytes, BodyError> {
-        let share = self.shared.share(answer.len()).await?;
+    /// An answer that holds its share of the memory until the client has taken it. It takes over the share
+    /// of its body.
+    pub(crate) async fn keep(&self, answer: Vec<u8>, mut share: Share) -> Result<Bytes, BodyError> {
+        let needed = answer.len().saturating_sub(self.shared.bounds.free_bytes);
+        let has = share.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if has < needed {
+            drop(share);
+            share = self.shared.share(answer.len(), &self.stage).await?;
+        } else if let Some(permits) = &mut share.0 {
+            drop(permits.split(has - needed));
+        }
         Ok(Bytes::from_owner(Kept { bytes: answer, _share: share }))
     }
 
@@ -156,26 +172,25 @@ impl Call {
 
 impl Shared {
     /// Room for so many bytes, free ones apart, in the order in which it was asked for.
-    async fn share(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
+    async fn share(&self, bytes: usize, stage: &Stage) -> Result<Share, BodyError> {
         let beyond = bytes.saturating_sub(self.bounds.free_bytes);
         if beyond == 0 {
-            return Ok(None);
+            return Ok(Share::default());
         }
-        // An answer that is larger than all there is has to be alone.
+        stage.weigh();
+        // What is larger than all there is has to be alone.
         let permits = u32::try_from(beyond.min(self.bounds.shared_bytes)).unwrap_or(u32::MAX);
         let share = self.press_for(Arc::clone(&self.shares).acquire_many_owned(permits));
         let share = timeout(self.bounds.share_within, share).await;
-        share
-            .map_err(|_elapsed| BodyError::Crowded)?
-            .map(Some)
-            .map_err(|_closed| BodyError::Crowded)
+        let permits = share.map_err(|_elapsed| BodyError::Crowded)?;
+        permits.map(|permits| Share(Some(permits))).map_err(|_closed| BodyError::Crowded)
     }
 }
 
 /// An answer and its share.
 struct Kept {
     bytes: Vec<u8>,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Share,
 }
 
 impl AsRef<[u8]> for Kept {

@@ -25,7 +25,7 @@ fn addressed<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 #[test]
 fn has_every_option_once_with_its_true_default() {
     let flags: Vec<&str> = TABLE.iter().map(|row| row.flag).filter(|f| !f.is_empty()).collect();
-    // The 37 and 39 of vault-k8s, `agent` and the service account's folder.
+    // The 37 and 39 of vault-k8s, `agent`, and the folder of the service account.
     assert_eq!((flags.len(), TABLE.len()), (38, 41));
     for row in TABLE {
         assert_eq!(
@@ -148,7 +148,8 @@ fn ca_certificates_may_come_as_base64() {
 #[test]
 fn tells_what_it_does_not_act_on() {
     let pairs = addressed(&[
-        ("AGENT_INJECT_TLS_AUTO", "cfg"),
+        ("AGENT_INJECT_TLS_CA_CERT_FILE", "/ca"),
+        ("AGENT_INJECT_USE_LEADER_ELECTOR", "true"),
         ("AGENT_INJECT_TLS_MIN_VERSION", "tls10"),
         ("AGENT_INJECT_AGENT_INJECT_RUN_AS_USER", "7"),
         ("TLS_CERT_FILE", "/c"),
@@ -159,12 +160,47 @@ fn tells_what_it_does_not_act_on() {
         notices(&settings, &env(&pairs)).into_iter().map(|n| n.option).collect();
     let want = [
         "AGENT_INJECT_TLS_CERT_FILE",
-        "AGENT_INJECT_TLS_AUTO",
+        "AGENT_INJECT_TLS_CA_CERT_FILE",
+        "AGENT_INJECT_USE_LEADER_ELECTOR",
         "AGENT_INJECT_TLS_MIN_VERSION",
         "AGENT_INJECT_AGENT_INJECT_RUN_AS_USER",
         "TLS_CERT_FILE",
     ];
     assert_eq!(told, want);
+}
+
+#[test]
+fn the_api_server_is_asked_only_where_there_is_something_to_keep() {
+    let auto = ("AGENT_INJECT_TLS_AUTO", "cfg");
+    let hosts = ("AGENT_INJECT_TLS_AUTO_HOSTS", "svc, svc.ns");
+    let elector = ("AGENT_INJECT_USE_LEADER_ELECTOR", "true");
+    let file = ("AGENT_INJECT_TLS_CERT_FILE", "/c");
+    let key = ("AGENT_INJECT_TLS_KEY_FILE", "/k");
+    let ca = ("AGENT_INJECT_TLS_CA_CERT_FILE", "/ca");
+    for (pairs, keeps, told) in [
+        (&[][..], None, 1),
+        (&[auto, hosts, elector][..], Some((None, true)), 0),
+        (&[auto][..], Some((None, false)), 1),
+        (&[file, key][..], None, 0),
+        (&[file, key, auto][..], None, 1),
+        (&[file, key, ca][..], None, 1),
+        (&[file, key, ca, auto, elector][..], Some((Some("/ca"), false)), 0),
+    ] {
+        let env = env(&addressed(pairs));
+        let settings = read(&[], &addressed(pairs)).unwrap();
+        assert_eq!(notices(&settings, &env).len(), told, "{pairs:?}");
+        let automation = settings.automation(&env);
+        let seen = automation.as_ref().map(|a| (a.ca_file.as_deref(), a.elects));
+        assert_eq!(seen, keeps, "{pairs:?}");
+    }
+    let mut pairs = addressed(&[auto, hosts, ("HOSTNAME", "machine")]);
+    let pod = |pairs: &[(&str, &str)]| {
+        let config = read(&[], pairs).unwrap().into_config(&env(pairs));
+        config.automation.unwrap().pod
+    };
+    assert_eq!(pod(&pairs), "machine");
+    pairs.push(("POD_NAME", "pod"));
+    assert_eq!(pod(&pairs), "pod");
 }
 
 #[test]

@@ -48,6 +48,10 @@ impl Outcome {
 
 /// Bytes of an object whose mistakes are looked for: API servers take 1.5 MiB.
 const EXPLAINED_BYTES_MAX: usize = 1 << 21;
+/// Bytes of all keys and values, which the API server checks after us (`TotalAnnotationSizeLimitB`).
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that may be added to a pod: etcd keeps no larger object.
+pub(super) const ADDED_BYTES_MAX: usize = 1536 * 1024;
 /// Where nothing is injected: the cluster itself would depend on Vault.
 const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
 
@@ -136,6 +140,14 @@ fn about_pod(
         );
         return Outcome::new(Verdict::Deny, "system-namespace", message);
     }
+    // Each value may come back many times, so this is looked at before anything is made of them.
+    let bytes: usize = metadata.annotations.0.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if bytes > ANNOTATIONS_BYTES_MAX {
+        let message = format!(
+            "cannot inject: metadata.annotations: {bytes} bytes, and Kubernetes allows {ANNOTATIONS_BYTES_MAX}"
+        );
+        return Outcome::new(Verdict::Deny, "invalid-annotations", message);
+    }
     let mut problems = Problems::default();
     if namespace.is_empty() && notes.given(Key::RequestNamespace).is_none() {
         problems.note(Key::RequestNamespace, "is missing and the request has no namespace");
@@ -190,6 +202,15 @@ fn inject(
     let plan = Plan::make(pod, spec, &verbatim, notes, config, &mut problems, &mut warnings);
     let init = container(&plan, Side::Init, &mut problems, &mut warnings);
     let sidecar = container(&plan, Side::Sidecar, &mut problems, &mut warnings);
+    let bytes = [&init, &sidecar].into_iter().flatten().map(String::len).sum::<usize>();
+    if bytes > ADDED_BYTES_MAX {
+        problems.note(
+            "the agents' containers",
+            format_args!(
+                "{bytes} bytes, and no pod may have more than {ADDED_BYTES_MAX}: copy fewer mounts"
+            ),
+        );
+    }
     if let Some(sentence) = problems.sentence() {
         let message = format!("cannot inject: {sentence}");
         let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);

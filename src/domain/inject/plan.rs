@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
+use super::decide::ADDED_BYTES_MAX;
 use super::review::{Mount, Pod, SecurityContext, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
@@ -18,8 +19,8 @@ pub(crate) const INIT_NAME: &str = "vault-agent-init";
 /// Name of the sidecar.
 pub(crate) const SIDECAR_NAME: &str = "vault-agent";
 
-/// Mounts that one patch may add, containers times volumes.
-const MOUNTS_MAX: usize = 20_000;
+/// Bytes of one mount in a pod, its path apart.
+const MOUNT_BYTES: usize = 64;
 
 /// The two agent containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,15 +110,21 @@ impl<'a> Plan<'a> {
         }
         needed(&notes, problems);
         if spec.on_windows() {
-            problems.note(
-                Key::Inject,
-                "the pod is for Windows nodes and the agents run on Linux: take the annotation off",
-            );
+            warnings.push(format!(
+                "{}: the pod is for Windows nodes and the agents run on Linux, it will not start: \
+                 take the annotation off",
+                Key::Inject
+            ));
         }
         let containers = spec.containers.0.len() + spec.init_containers.0.len();
-        if containers * (1 + secrets.custom_paths.len()) > MOUNTS_MAX {
-            problems
-                .note("spec.containers", format_args!("more than {MOUNTS_MAX} mounts of secrets"));
+        let paths = secrets.custom_paths.iter().map(|path| path.len()).sum::<usize>();
+        let mounts = 1 + secrets.custom_paths.len();
+        let bytes = secrets.path.len() + paths + mounts * MOUNT_BYTES;
+        if containers.saturating_mul(bytes) > ADDED_BYTES_MAX {
+            problems.note(
+                "spec.containers",
+                format_args!("{containers} of them with {mounts} mounts of secrets each are too large for a pod"),
+            );
         }
         let plan = Self {
             aws_env: if aws { aws_env(&verbatim, &notes) } else { Vec::new() },

@@ -54,6 +54,18 @@ const FORMATS: &str = "map, json, env, dotenv, properties, yaml, raw:KEY";
 /// Files of one pod. All its annotations together have at most 256 KiB.
 const FILES_MAX: usize = 1000;
 
+/// Bytes of a path (`PATH_MAX` of Linux). The volume's path comes back with every file.
+const PATH_BYTES_MAX: usize = 4096;
+
+/// Whether a path can be one.
+fn fits(place: impl std::fmt::Display, path: &str, problems: &mut Problems) -> bool {
+    let fits = path.len() <= PATH_BYTES_MAX;
+    if !fits {
+        problems.note(place, format_args!("longer than {PATH_BYTES_MAX} bytes"));
+    }
+    fits
+}
+
 /// Collects the files of a pod.
 pub(crate) fn collect<'a>(
     notes: &Notes<'a>,
@@ -62,6 +74,9 @@ pub(crate) fn collect<'a>(
 ) -> Secrets<'a> {
     let mut secrets =
         Secrets { files: Vec::new(), path: notes.text(Key::VolumePath), custom_paths: Vec::new() };
+    if !fits(Key::VolumePath, &secrets.path, problems) {
+        secrets.path = Cow::Borrowed("");
+    }
     let declaring = [Key::SecretPath, Key::Template, Key::TemplateFile];
     let mut names: Vec<&str> = notes
         .families()
@@ -75,14 +90,7 @@ pub(crate) fn collect<'a>(
         names.truncate(FILES_MAX);
     }
     for raw in &names {
-        let own = notes.named(Key::VolumePathOf, raw);
-        if own == Some("") {
-            problems.note(
-                Key::VolumePathOf.of(raw),
-                "must not be empty: leave the annotation out for the default",
-            );
-        }
-        let own = own.filter(|path| !path.is_empty());
+        let own = own_path(notes, raw, problems);
         if let Some(path) = own
             && !same_path(path, &secrets.path)
             && !secrets.custom_paths.iter().any(|known| same_path(known, path))
@@ -128,6 +136,17 @@ pub(crate) fn collect<'a>(
     }
     collisions(notes, &secrets.files, problems, warnings);
     secrets
+}
+
+/// The path of a file's own volume.
+fn own_path<'a>(notes: &Notes<'a>, raw: &str, problems: &mut Problems) -> Option<&'a str> {
+    let path = notes.named(Key::VolumePathOf, raw)?;
+    let place = Key::VolumePathOf.of(raw);
+    if path.is_empty() {
+        problems.note(&place, "must not be empty: leave the annotation out for the default");
+        return None;
+    }
+    fits(place, path, problems).then_some(path)
 }
 
 fn delimiter<'a>(notes: &Notes<'a>, key: Key, raw: &str, default: &'static str) -> &'a str {
@@ -299,7 +318,7 @@ fn needs_native(key: Key, raw: &str, value: &str, way: &str, problems: &mut Prob
 fn default_template(notes: &Notes<'_>, raw: &str, secret: &str, kind: &str) -> String {
     let left = delimiter(notes, Key::LeftDelim, raw, "{{");
     let right = delimiter(notes, Key::RightDelim, raw, "}}");
-    default_text(secret, kind.eq_ignore_ascii_case("json"), (&left, &right))
+    default_text(secret, kind.eq_ignore_ascii_case("json"), (left, right))
 }
 
 /// The template of a secret that has none: of the kind `json`, or `map`.

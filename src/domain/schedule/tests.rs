@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::json::Json;
 use crate::base::time::{Mono, Wall};
+use crate::domain::template::Found;
 use crate::domain::vault::Reading;
+use crate::domain::x509::Bundle;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -31,6 +33,43 @@ fn plan() -> Plan {
         },
         revoke_after: None,
     }
+}
+
+/// A certificate asked for at once, as nobody needs to know its mount, and anew when it is due.
+#[test]
+fn certificates_are_asked_for_when_they_are_due_and_their_mount_never() {
+    let want = Want::Certificate {
+        path: "pki/issue/app".to_owned(),
+        fields: BTreeMap::new(),
+        destination: "/f".to_owned(),
+    };
+    assert_eq!(canonical(&want, &MountTable::default()), want);
+    let facts = Facts { cadence: Cadence::Exact(secs(3240)), is_leased: false };
+    let mut world = World::new(plan(), &[(want, facts), (read("kv/a"), STATIC)], 7);
+    assert_eq!(world.run(secs(4 * 3240 - 1)), None);
+    let of_pki = |path: &str| path.starts_with("pki/");
+    let asked = world.log.iter().filter(|(_, action)| match action {
+        Action::Fetch { want, .. } => of_pki(want.path()),
+        Action::LookUpMount(want, _) if of_pki(want.path()) => panic!("looks {want} up"),
+        _ => false,
+    });
+    let asked: Vec<u64> = asked.map(|(at, _)| at.since_start().as_secs()).collect();
+    assert_eq!(asked, [0, 3240, 6480, 9720]);
+}
+
+#[test]
+fn a_certificate_that_is_overdue_when_it_comes_is_not_asked_for_at_once() {
+    let mut params = rcgen::CertificateParams::default();
+    params.not_before = time::OffsetDateTime::from_unix_timestamp(1000).unwrap();
+    params.not_after = time::OffsetDateTime::from_unix_timestamp(2000).unwrap();
+    let text = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    let bundle = Bundle::of_text(text.as_bytes()).unwrap();
+    let found = Found::Certificate(std::sync::Arc::new(bundle));
+    let cadence = |now| Facts::of_found(&found, Wall(now)).unwrap().cadence;
+    assert_eq!(cadence(1_000_000), Cadence::Exact(secs(900)));
+    assert_eq!(cadence(1_899_999), Cadence::Exact(Duration::from_millis(1)));
+    assert_eq!(cadence(1_900_000), Cadence::Static);
+    assert_eq!(cadence(9_000_000), Cadence::Static);
 }
 
 const STATIC: Facts = Facts { cadence: Cadence::Static, is_leased: false };

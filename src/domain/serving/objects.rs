@@ -143,6 +143,9 @@ pub struct Metadata {
     /// Notes of anybody.
     #[serde(deserialize_with = "or_default")]
     pub annotations: BTreeMap<String, String>,
+    /// What it can be found by.
+    #[serde(deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
     /// The objects it goes away with.
     #[serde(deserialize_with = "or_default")]
     pub owner_references: Vec<OwnerReference>,
@@ -195,6 +198,9 @@ pub struct KubeSecret {
     /// Values by key, without their base64.
     #[serde(deserialize_with = "secret_values", serialize_with = "secret_texts")]
     pub data: BTreeMap<String, SecretBytes>,
+    /// `kubernetes.io/tls`, or empty for what the API server takes for want of one. It never changes.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
 }
 
 /// A `Lease` of `coordination.k8s.io`.
@@ -320,6 +326,8 @@ pub struct ClientConfig {
     pub ca_bundle: Vec<u8>,
     /// Absent when there is a `url`.
     pub service: Option<ServiceReference>,
+    /// `https://HOST[:PORT]/PATH`, for what is no Service.
+    pub url: Option<String>,
 }
 
 /// The Service in front of a webhook.

@@ -197,6 +197,8 @@ impl Template {
         budget: Budget,
     ) -> Outcome {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
+        // Most outputs are no longer than their templates.
+        eval.reserve(self.text.len());
         eval.destination = &self.destination;
         let output = eval.run();
         let used = std::mem::take(&mut eval.used);

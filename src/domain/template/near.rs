@@ -16,6 +16,10 @@ pub(crate) fn near<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Opti
         known.filter_map(|other| Some((distance(name, other)?, other))).collect();
     found.sort_unstable();
     found.dedup();
+    // Who wrote the right letters in the wrong case meant nothing else.
+    if found.first().is_some_and(|(distance, _)| *distance == 0) {
+        found.retain(|(distance, _)| *distance == 0);
+    }
     let quoted: Vec<String> =
         found.iter().take(NAMES_MAX).map(|(_, other)| format!("{other:?}")).collect();
     let (last, before) = quoted.split_last()?;
@@ -77,7 +81,7 @@ mod tests {
             ["toJSON", "toYAML", "sprig_upper", "toUpper", "trimSpace", "secret", "in", "env"];
         for (name, want) in [
             ("tojson", Some("\"toJSON\"")),
-            ("upper", Some("\"sprig_upper\" or \"toUpper\"")),
+            ("upper", Some("\"sprig_upper\"")),
             ("trim_space", Some("\"trimSpace\"")),
             ("secert", Some("\"secret\"")),
             ("secrets", Some("\"secret\"")),

@@ -1,6 +1,6 @@
 //! Certificates as sprig makes them.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::str::FromStr as _;
 
 use rcgen::string::{BmpString, Ia5String, PrintableString, TeletexString};

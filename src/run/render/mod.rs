@@ -156,6 +156,8 @@ struct Session<'o> {
     fetched: BTreeMap<Want, Mono>,
     /// What the last render asked for.
     used: BTreeSet<Want>,
+    /// Default templates were shown.
+    is_told: bool,
 }
 
 impl<'o> Session<'o> {
@@ -179,7 +181,7 @@ impl<'o> Session<'o> {
             }
         };
         let (fetched, used) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { options, clock, live, snapshot, fetched, used })
+        Ok(Self { options, clock, live, snapshot, fetched, used, is_told: false })
     }
 
     /// The files that the command line names.
@@ -212,10 +214,11 @@ impl<'o> Session<'o> {
                         let is_json = matches!(form, Form::Json);
                         let name = if is_json { "json" } else { "map" };
                         let text = default_text(path, is_json, self.delimiters());
-                        let words = format!(
-                            "# {path}: the default template \"{name}\" is\n{text}\n# and gives\n"
-                        );
-                        tell(Told::Words(&words));
+                        if !self.is_told {
+                            let name = format!("the default template \"{name}\"");
+                            let words = format!("# {path}: {name} is\n{text}\n# and gives\n");
+                            tell(Told::Words(&words));
+                        }
                         self.go(format!("{path} ({name})"), text)
                     }
                 })
@@ -244,6 +247,7 @@ impl<'o> Session<'o> {
         }
         let mut output = Vec::new();
         let pieces = self.pieces(tell)?;
+        self.is_told = true;
         let rendered = pieces.iter().try_for_each(|piece| {
             let text = self.settle(piece)?;
             output.extend_from_slice(text.expose());

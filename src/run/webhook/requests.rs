@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use super::{Busy, now};
 use crate::adapter::clock::Clock;
 use crate::adapter::procfs;
-use crate::adapter::server::{BodyError, Call, Event, Reply};
+use crate::adapter::server::{BodyError, Call, Event, Reply, Share};
 use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
 use crate::run::limits;
 use crate::telemetry::burst::Burst;
@@ -32,14 +33,14 @@ pub(super) struct Webhook {
     pub(super) bursts: Bursts,
     pub(super) busy: Busy,
     pub(super) clock: Clock,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
     pub(super) inject: InjectConfig,
     /// Whether the last try to accept a connection failed.
     pub(super) is_deaf: Cell<bool>,
     /// Whether the log has it that a client does not trust the certificate now served.
     pub(super) is_distrusted: Cell<bool>,
     pub(super) log: Log,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) telemetry_path: String,
 }
 
@@ -176,7 +177,7 @@ impl Webhook {
         let timed = Timed { metrics: &self.metrics, since: Instant::now() };
         self.metrics.request_begins();
         let refusal = match self.review(call, timed.since).await {
-            Ok(answer) => match call.keep(answer).await {
+            Ok((answer, share)) => match call.keep(answer, share).await {
                 Ok(answer) => return typed(StatusCode::OK, "application/json", answer),
                 Err(error) => error.into(),
             },
@@ -198,7 +199,7 @@ impl Webhook {
         reply
     }
 
-    async fn review(&self, call: &mut Call, since: Instant) -> Result<Vec<u8>, Refusal> {
+    async fn review(&self, call: &mut Call, since: Instant) -> Result<(Vec<u8>, Share), Refusal> {
         if call.head.method != Method::POST {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "want POST"));
         }
@@ -221,7 +222,7 @@ impl Webhook {
             }
         };
         self.tell(&answer.decision, since.elapsed());
-        Ok(answer.body)
+        Ok((answer.body, body.share))
     }
 
     /// One log line and the counters of a decision.

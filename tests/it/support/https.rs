@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 /// A CA that lives as long as one test.
@@ -51,14 +53,45 @@ impl Ca {
         self.issue_until(rcgen::date_time_ymd(2001, 1, 1))
     }
 
+    /// Certificate and key for these names, PEM.
+    pub(crate) fn issue_for(&self, names: &[&str]) -> (String, String) {
+        self.issue_with(names, rcgen::date_time_ymd(4096, 1, 1))
+    }
+
     fn issue_until(&self, end: time::OffsetDateTime) -> (String, String) {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.issue_with(&["localhost", "127.0.0.1"], end)
+    }
+
+    fn issue_with(&self, names: &[&str], end: time::OffsetDateTime) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = end;
         let leaf = params.signed_by(&key, &self.0).unwrap();
         (leaf.pem(), key.serialize_pem())
+    }
+
+    /// What a client needs that trusts these CAs only.
+    pub(crate) fn client_of_pem(pem: &str) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// What a client needs that trusts whoever answers, as kubelets do.
+    pub(crate) fn client_of_anybody() -> Arc<ClientConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
+        let config = config.dangerous().with_custom_certificate_verifier(anybody);
+        Arc::new(config.with_no_client_auth())
     }
 
     /// What a client needs that trusts this CA only.
@@ -77,6 +110,45 @@ impl Ca {
         let config = ClientConfig::builder_with_provider(provider);
         let config = config.with_protocol_versions(versions).unwrap();
         Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+/// Checks signatures and nothing else.
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _chain: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
     }
 }
 

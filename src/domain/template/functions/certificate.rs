@@ -1,6 +1,6 @@
 //! Keys and certificates that templates make for themselves.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::encoding::{STANDARD, decoded};
 use super::{Arguments, Function, Param, call};

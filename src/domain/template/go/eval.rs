@@ -80,6 +80,11 @@ impl<'a> Eval<'a> {
         }
     }
 
+    /// Makes room for an output of so many bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
     /// Evaluates the whole template; its dot is nil.
     pub(crate) fn run(&mut self) -> Result<Vec<u8>> {
         self.tree(&self.parsed.root, &Value::Absent)?;

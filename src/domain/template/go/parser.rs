@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::ast::{Command, DOLLAR, Fields, Node, Operand, Pipe, Term, Tree, Variable};
 use super::lexer::{Kind, Lexer, Token};
-use super::token::{fault, function, number, starts_operand, unexpected, unquoted, with_near};
+use super::parts::{
+    check_pipeline, fault, function, is_blank, number, starts_operand, text_node, unexpected,
+    unquoted, with_near,
+};
 use crate::domain::template::error::{Fault, Result};
 
 /// A template's trees: its own, and those it defines.
@@ -531,32 +534,4 @@ impl<'t> Parser<'t> {
 enum Item {
     End(usize, Ending),
     Node(Node),
-}
-
-fn text_node(token: Token<'_>) -> Node {
-    Node::Text { at: token.at, text: token.text.as_bytes().into() }
-}
-
-fn is_blank(nodes: &[Node]) -> bool {
-    nodes.iter().all(|node| match node {
-        Node::Text { text, .. } => text.trim_ascii().is_empty(),
-        _ => false,
-    })
-}
-
-/// A pipeline is not empty, and only its first command may be a plain value.
-fn check_pipeline(commands: &[Command], start: Token<'_>, context: &str) -> Result<()> {
-    if commands.is_empty() {
-        return fault(start.at, format!("missing value for {context}"));
-    }
-    for (i, command) in commands.iter().enumerate().skip(1) {
-        if matches!(
-            command.first.term,
-            Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(_) | Term::Text(_)
-        ) {
-            let message = format!("non executable command in pipeline stage {}", i + 1);
-            return fault(command.first.at, message);
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
-//! What a single token means: constants, functions, and what is said about one that is out of place.
+//! What the parser makes of single tokens, and its errors.
 
-use super::ast::{Number, Term};
+use super::ast::{Command, Node, Number, Term};
 use super::lexer::{Kind, Token};
 use super::literal::{self, NotANumber};
 use crate::domain::template::error::{Fault, Result};
@@ -18,6 +18,17 @@ pub(super) fn unexpected<T>(token: Token<'_>, context: &str) -> Result<T> {
     // A whole text or string would drown the message.
     let shown: String = token.text.chars().take(20).collect();
     fault(token.at, format!("unexpected {shown:?} in {context}"))
+}
+
+pub(super) fn text_node(token: Token<'_>) -> Node {
+    Node::Text { at: token.at, text: token.text.as_bytes().into() }
+}
+
+pub(super) fn is_blank(nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| match node {
+        Node::Text { text, .. } => text.trim_ascii().is_empty(),
+        _ => false,
+    })
 }
 
 pub(super) fn unquoted(token: Token<'_>) -> Result<Vec<u8>> {
@@ -78,4 +89,21 @@ pub(super) fn starts_operand(kind: Kind) -> bool {
             | Kind::String
             | Kind::Variable
     )
+}
+
+/// A pipeline is not empty, and only its first command may be a plain value.
+pub(super) fn check_pipeline(commands: &[Command], start: Token<'_>, context: &str) -> Result<()> {
+    if commands.is_empty() {
+        return fault(start.at, format!("missing value for {context}"));
+    }
+    for (i, command) in commands.iter().enumerate().skip(1) {
+        if matches!(
+            command.first.term,
+            Term::Bool(_) | Term::Dot | Term::Nil | Term::Number(_) | Term::Text(_)
+        ) {
+            let message = format!("non executable command in pipeline stage {}", i + 1);
+            return fault(command.first.at, message);
+        }
+    }
+    Ok(())
 }
