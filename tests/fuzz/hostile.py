@@ -44,7 +44,7 @@ def main():
         template = os.path.join(folder, "t")
         pathlib.Path(f"{template}.json").write_text("{}")
         for row in rows:
-            pathlib.Path(template).write_text(row["t"])
+            pathlib.Path(template).write_text(row["t"] * row.get("repeat", 1))
             seconds, mebibytes, said = render(executable, template)
             slowest, largest = max(slowest, seconds), max(largest, mebibytes)
             if seconds > SECONDS_MAX or mebibytes > MEBIBYTES_MAX or said.startswith("ended by"):

@@ -104,6 +104,13 @@ impl Meter {
         self.text_bytes_max
     }
 
+    /// Bytes of a text that there are steps and room for.
+    pub(crate) fn affordable(&self) -> usize {
+        let steps = usize::try_from(self.steps_left).unwrap_or(usize::MAX);
+        let read = steps.saturating_add(1).saturating_mul(BYTES_PER_STEP);
+        self.text_bytes_max.min(self.bytes_left).min(read)
+    }
+
     fn hold(&mut self, bytes: usize) -> Result<()> {
         let left = self.bytes_left.checked_sub(bytes);
         self.bytes_left = left.unwrap_or(0);

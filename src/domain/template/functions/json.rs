@@ -52,7 +52,7 @@ fn to_json<'a>(
     escapes_html: bool,
     is_pretty: bool,
 ) -> Result<Value<'a>> {
-    let bytes_max = eval.meter.text_bytes_max();
+    let bytes_max = eval.meter.affordable();
     let mut writer = Writer { out: Vec::new(), entries: 0, escapes_html, is_pretty, bytes_max };
     let written = writer.value(&values.value_at(0), 0);
     // What comes of it may be an error that the template does not see.

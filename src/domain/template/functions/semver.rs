@@ -26,19 +26,21 @@ pub(super) const TABLE: &[Function] = &[
 
 /// Of a version and of a pointer to one. Sorted by name.
 pub(super) const METHODS: &[Function] = &[
-    call("IncMajor", &[], "the next major version", |_, v| changed(v, Version::next_major)),
-    call("IncMinor", &[], "the next minor version", |_, v| changed(v, Version::next_minor)),
-    call("IncPatch", &[], "the next patch", |_, v| changed(v, Version::next_patch)),
+    call("IncMajor", &[], "the next major version", |e, v| changed(e, v, Version::next_major)),
+    call("IncMinor", &[], "the next minor version", |e, v| changed(e, v, Version::next_minor)),
+    call("IncPatch", &[], "the next patch", |e, v| changed(e, v, Version::next_patch)),
     call("Major", &[], "the first number", |_, v| number(v, |version| version.major)),
-    call("Metadata", &[], "what follows a plus", |_, v| text(v, |version| &version.metadata)),
+    call("Metadata", &[], "what follows a plus", |e, v| text(e, v, |version| &version.metadata)),
     call("Minor", &[], "the second number", |_, v| number(v, |version| version.minor)),
     call("Patch", &[], "the third number", |_, v| number(v, |version| version.patch)),
-    call("Prerelease", &[], "what follows a dash", |_, v| text(v, |version| &version.prerelease)),
-    call("SetMetadata", &[Words], "the version with this metadata", |_, v| {
-        set(v, Version::with_metadata)
+    call("Prerelease", &[], "what follows a dash", |e, v| {
+        text(e, v, |version| &version.prerelease)
     }),
-    call("SetPrerelease", &[Words], "the version with this prerelease", |_, v| {
-        set(v, Version::with_prerelease)
+    call("SetMetadata", &[Words], "the version with this metadata", |e, v| {
+        set(e, v, Version::with_metadata)
+    }),
+    call("SetPrerelease", &[Words], "the version with this prerelease", |e, v| {
+        set(e, v, Version::with_prerelease)
     }),
     call("String", &[], "the version with all of its parts", string),
     call("Value", &[], "the version as a database gets it: as text", string),
@@ -65,8 +67,8 @@ pub(super) const POINTER_METHODS: &[Function] = &[
     call("LessThanEqual", &[Other], "whether it does not come after", |_, v| {
         Ok(Value::Bool(version(v, 0)?.order(version(v, 1)?).is_le()))
     }),
-    call("Original", &[], "the version as it was written", |_, v| {
-        text(v, |version| &version.original)
+    call("Original", &[], "the version as it was written", |e, v| {
+        text(e, v, |version| &version.original)
     }),
 ];
 
@@ -81,31 +83,48 @@ fn version<'v>(values: &'v [Value<'_>], i: usize) -> Result<&'v Version> {
     }
 }
 
-fn string<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    Ok(Value::text(version(values, 0)?.to_string()))
+fn string<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    eval.made(version(values, 0)?.to_string().into_bytes())
 }
 
 fn number<'a>(values: &[Value<'a>], get: fn(&Version) -> u64) -> Result<Value<'a>> {
     Ok(Value::Uint64(get(version(values, 0)?)))
 }
 
-fn text<'a>(values: &[Value<'a>], get: fn(&Version) -> &String) -> Result<Value<'a>> {
-    Ok(Value::text(get(version(values, 0)?).as_bytes()))
+fn text<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    get: fn(&Version) -> &String,
+) -> Result<Value<'a>> {
+    eval.made(get(version(values, 0)?).as_bytes().to_vec())
 }
 
-fn changed<'a>(values: &[Value<'a>], change: fn(&Version) -> Version) -> Result<Value<'a>> {
+/// Before a version is made of a text of `bytes`, whose parts it holds beside the whole.
+fn count(eval: &mut Eval<'_>, bytes: usize) -> Result<()> {
+    eval.meter.elements(2)?;
+    eval.meter.text(bytes.saturating_mul(2))
+}
+
+fn changed<'a>(
+    eval: &mut Eval<'a>,
+    values: &[Value<'a>],
+    change: fn(&Version) -> Version,
+) -> Result<Value<'a>> {
+    count(eval, version(values, 0)?.original.len())?;
     Ok(held(change(version(values, 0)?), Holding::Itself))
 }
 
 type Setter = fn(&Version, &str) -> std::result::Result<Version, &'static str>;
 
-fn set<'a>(values: &[Value<'a>], set: Setter) -> Result<Value<'a>> {
+fn set<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], set: Setter) -> Result<Value<'a>> {
+    count(eval, version(values, 0)?.original.len() + values.text_at(1).len())?;
     let part = str::from_utf8(values.text_at(1)).unwrap_or("\u{fffd}");
     set(version(values, 0)?, part).map(|v| held(v, Holding::Itself)).map_err(Fault::new)
 }
 
-fn read(eval: &Eval<'_>, values: &[Value<'_>], i: usize) -> Result<Version> {
+fn read(eval: &mut Eval<'_>, values: &[Value<'_>], i: usize) -> Result<Version> {
     let text = values.text_at(i);
+    count(eval, text.len())?;
     let version = Version::parse(str::from_utf8(text).unwrap_or("\u{fffd}"));
     version.map_err(|reason| Fault::new(format!("the version{}: {reason}", eval.literal(text))))
 }

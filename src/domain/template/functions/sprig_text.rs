@@ -222,6 +222,8 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn trim_all<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    // Every character of the one is looked for among those of the other.
+    eval.meter.read(values.text_at(1).len().saturating_mul(2))?;
     part(eval, values.text_at(1), |text| trim(text, values.text_at(0)))
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn parse(
         scope_counts: vec![1],
         range_depth: 0,
         depth_left: depth,
+        tokens_left: TOKENS_MAX,
         open: Vec::new(),
     };
     let body = parser.top_level().map_err(|fault| {
@@ -73,9 +74,13 @@ struct Parser<'t> {
     scope_counts: Vec<usize>,
     range_depth: usize,
     depth_left: usize,
+    tokens_left: usize,
     /// The actions that wait for their end, and where they are.
     open: Vec<(usize, &'t str)>,
 }
+
+/// Tokens of one template. Real ones have hundreds; one becomes at most some 250 bytes of tree.
+const TOKENS_MAX: usize = 100_000;
 
 /// What ended a list of nodes.
 enum Ending {
@@ -88,7 +93,16 @@ impl<'t> Parser<'t> {
     // Tokens.
 
     fn next(&mut self) -> Result<Token<'t>> {
-        self.ahead.pop_front().map_or_else(|| self.lexer.next(), Ok)
+        if let Some(token) = self.ahead.pop_front() {
+            return Ok(token);
+        }
+        let token = self.lexer.next()?;
+        let left = self.tokens_left.checked_sub(1);
+        let too_long = || {
+            Fault::new(format!("the template has more than {TOKENS_MAX} tokens")).at(token.at, "")
+        };
+        self.tokens_left = left.ok_or_else(too_long)?;
+        Ok(token)
     }
 
     fn back(&mut self, token: Token<'t>) {
