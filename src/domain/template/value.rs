@@ -95,7 +95,7 @@ pub(crate) enum Value<'a> {
     AnyMap(AnyMap<'a>),
     /// `<-chan int64`: what `loop` returns; can be read once.
     Channel(Rc<Countdown>),
-    Secret(Rc<SecretView<'a>>),
+    Secret(SecretView<'a>),
     Auth(&'a Auth),
     Wrap(&'a WrapInfo),
     /// A time, a version, and what belongs to them.
@@ -112,6 +112,7 @@ pub(crate) struct Countdown {
 }
 
 /// A response of Vault (`*dependency.Secret`).
+#[derive(Clone)]
 pub(crate) struct SecretView<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) data: Map<'a>,
@@ -482,52 +483,76 @@ impl<'a> Value<'a> {
     /// The exported fields of a struct, in Go's order; `None` for what is no struct.
     pub(crate) fn fields(&self) -> Option<Vec<(&'static str, Self)>> {
         match self {
-            Self::Secret(view) => Some(secret_fields(view)),
-            Self::Auth(auth) => Some(auth_fields(auth)),
-            Self::Wrap(wrap) => Some(wrap_fields(wrap)),
+            Self::Secret(view) => Some(all(SECRET_FIELDS, view)),
+            Self::Auth(auth) => Some(all(AUTH_FIELDS, auth)),
+            Self::Wrap(wrap) => Some(all(WRAP_FIELDS, wrap)),
             Self::Record(record) => Some(record.fields.clone()),
+            _ => None,
+        }
+    }
+
+    /// One of these fields, without making the others.
+    pub(crate) fn field(&self, name: &str) -> Option<Self> {
+        match self {
+            Self::Secret(view) => one(SECRET_FIELDS, view, name),
+            Self::Auth(auth) => one(AUTH_FIELDS, auth, name),
+            Self::Wrap(wrap) => one(WRAP_FIELDS, wrap, name),
+            Self::Record(record) => {
+                let mut fields = record.fields.iter();
+                fields.find_map(|(field, value)| (*field == name).then(|| value.clone()))
+            }
             _ => None,
         }
     }
 }
 
-fn secret_fields<'a>(view: &SecretView<'a>) -> Vec<(&'static str, Value<'a>)> {
-    let reading = view.reading;
-    let auth = reading.auth.as_ref();
-    let wrap = reading.wrap_info.as_ref();
-    vec![
-        ("RequestID", borrowed(&reading.request_id)),
-        ("LeaseID", borrowed(&reading.lease_id)),
-        ("LeaseDuration", seconds(reading.lease_duration)),
-        ("Renewable", Value::Bool(reading.renewable)),
-        ("Data", Value::Map(view.data.clone())),
-        ("Warnings", borrowed_list(&reading.warnings)),
-        ("Auth", auth.map_or(Value::NilPointer("*dependency.SecretAuth"), Value::Auth)),
-        ("WrapInfo", wrap.map_or(Value::NilPointer("*dependency.SecretWrapInfo"), Value::Wrap)),
-    ]
+fn all<S, V>(fields: &[(&'static str, impl Fn(S) -> V)], of: S) -> Vec<(&'static str, V)>
+where
+    S: Copy,
+{
+    fields.iter().map(|(name, get)| (*name, get(of))).collect()
 }
 
-fn auth_fields(auth: &Auth) -> Vec<(&'static str, Value<'_>)> {
-    let metadata = auth.metadata.iter();
-    let metadata = metadata.map(|(k, v)| (Text::Borrowed(k.as_bytes()), borrowed(v)));
-    vec![
-        ("ClientToken", borrowed(auth.client_token.expose())),
-        ("Accessor", borrowed(&auth.accessor)),
-        ("Policies", borrowed_list(&auth.policies)),
-        ("Metadata", Value::Map(Map::new(MapOf::Text, metadata.collect()))),
-        ("LeaseDuration", seconds(auth.lease_duration)),
-        ("Renewable", Value::Bool(auth.renewable)),
-    ]
+fn one<S, V>(fields: &[(&'static str, impl Fn(S) -> V)], of: S, name: &str) -> Option<V> {
+    fields.iter().find(|(field, _)| *field == name).map(|(_, get)| get(of))
 }
 
-fn wrap_fields(wrap: &WrapInfo) -> Vec<(&'static str, Value<'_>)> {
-    vec![
-        ("Token", borrowed(wrap.token.expose())),
-        ("TTL", seconds(wrap.ttl)),
-        ("CreationTime", Value::time(time_of(&wrap.creation_time))),
-        ("WrappedAccessor", borrowed(&wrap.wrapped_accessor)),
-    ]
-}
+const SECRET_FIELDS: &[(&str, for<'a> fn(&SecretView<'a>) -> Value<'a>)] = &[
+    ("RequestID", |view| borrowed(&view.reading.request_id)),
+    ("LeaseID", |view| borrowed(&view.reading.lease_id)),
+    ("LeaseDuration", |view| seconds(view.reading.lease_duration)),
+    ("Renewable", |view| Value::Bool(view.reading.renewable)),
+    ("Data", |view| Value::Map(view.data.clone())),
+    ("Warnings", |view| borrowed_list(&view.reading.warnings)),
+    ("Auth", |view| {
+        let auth = view.reading.auth.as_ref();
+        auth.map_or(Value::NilPointer("*dependency.SecretAuth"), Value::Auth)
+    }),
+    ("WrapInfo", |view| {
+        let wrap = view.reading.wrap_info.as_ref();
+        wrap.map_or(Value::NilPointer("*dependency.SecretWrapInfo"), Value::Wrap)
+    }),
+];
+
+const AUTH_FIELDS: &[(&str, fn(&Auth) -> Value<'_>)] = &[
+    ("ClientToken", |auth| borrowed(auth.client_token.expose())),
+    ("Accessor", |auth| borrowed(&auth.accessor)),
+    ("Policies", |auth| borrowed_list(&auth.policies)),
+    ("Metadata", |auth| {
+        let metadata = auth.metadata.iter();
+        let metadata = metadata.map(|(k, v)| (Text::Borrowed(k.as_bytes()), borrowed(v)));
+        Value::Map(Map::new(MapOf::Text, metadata.collect()))
+    }),
+    ("LeaseDuration", |auth| seconds(auth.lease_duration)),
+    ("Renewable", |auth| Value::Bool(auth.renewable)),
+];
+
+const WRAP_FIELDS: &[(&str, fn(&WrapInfo) -> Value<'_>)] = &[
+    ("Token", |wrap| borrowed(wrap.token.expose())),
+    ("TTL", |wrap| seconds(wrap.ttl)),
+    ("CreationTime", |wrap| Value::time(time_of(&wrap.creation_time))),
+    ("WrappedAccessor", |wrap| borrowed(&wrap.wrapped_accessor)),
+];
 
 /// A time of a response; the zero time when it is missing.
 fn time_of(text: &str) -> Moment {
