@@ -133,3 +133,74 @@ impl<'a> Asked<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wants in their order, of every kind and with every field at work.
+    fn wants() -> Vec<Want> {
+        let text = |text: &str| text.to_owned();
+        let fields = |value: &str| BTreeMap::from([(text("k"), text(value))]);
+        let certificate = |path, value, destination| Want::Certificate {
+            path: text(path),
+            fields: fields(value),
+            destination: text(destination),
+        };
+        let file = |path, sandbox: Option<&str>| Want::File {
+            path: text(path),
+            sandbox: sandbox.map(str::to_owned),
+        };
+        let write = |path, value| Want::Write { path: text(path), fields: fields(value) };
+        vec![
+            certificate("a", "1", "y"),
+            certificate("a", "1", "z"),
+            certificate("a", "2", "y"),
+            certificate("b", "1", "y"),
+            file("a", None),
+            file("a", Some("/")),
+            file("b", None),
+            Want::List { path: text("a") },
+            Want::List { path: text("b") },
+            Want::Read { path: text("a") },
+            Want::Read { path: text("b") },
+            write("a", "1"),
+            write("a", "2"),
+            write("b", "1"),
+        ]
+    }
+
+    #[test]
+    fn borrowed_parts_find_the_want_they_are_of() {
+        let wants = wants();
+        assert!(wants.is_sorted() && wants.iter().is_sorted_by_key(|want| want.ask()));
+        let set: BTreeSet<Want> = wants.iter().cloned().collect();
+        for want in &wants {
+            assert!(set.get(&want.ask() as &dyn Asking) == Some(want), "{want}");
+            assert!(want.ask().to_want() == *want, "{want}");
+        }
+        assert!(!set.contains(&Ask::Read { path: "c" } as &dyn Asking));
+    }
+
+    #[test]
+    fn a_set_follows_what_was_asked_for() {
+        let wants = wants();
+        let (mut asked, mut set) = (Asked::default(), BTreeSet::new());
+        for (i, want) in wants.iter().enumerate() {
+            assert!(!asked.contains(want), "{want}");
+            for _ in 0..2 {
+                asked.slot(if i % 2 == 0 { Cow::Borrowed(want) } else { Cow::Owned(want.clone()) });
+                assert!(asked.contains(want), "{want}");
+            }
+            asked.copy_to(&mut set);
+            assert!(set.iter().eq(&wants[..=i]));
+        }
+        assert_eq!(asked.unknown().len(), wants.len() / 2);
+        let mut other = Asked::default();
+        other.slot(Cow::Borrowed(&wants[1]));
+        other.copy_to(&mut set);
+        assert!(set.iter().eq(&wants[1..2]));
+        Asked::default().copy_to(&mut set);
+        assert!(set.is_empty());
+    }
+}

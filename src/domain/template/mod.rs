@@ -19,6 +19,7 @@ mod budget;
 mod chance;
 mod error;
 pub(crate) mod excerpt;
+mod fields;
 mod functions;
 mod go;
 mod moment;

@@ -11,8 +11,6 @@ use std::rc::Rc;
 use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
-use super::go::layout;
-use super::moment::Moment;
 use super::named::Named;
 use crate::base::json::Json;
 use crate::domain::vault::{Auth, Reading, WrapInfo};
@@ -122,7 +120,7 @@ pub(crate) struct SecretView<'a> {
 pub(crate) struct Record<'a> {
     pub(crate) type_name: &'static str,
     /// In Go's order. Texts and lists of texts only, so that values cannot nest through here.
-    fields: Vec<(&'static str, Value<'a>)>,
+    pub(super) fields: Vec<(&'static str, Value<'a>)>,
 }
 
 impl<'a> Record<'a> {
@@ -278,7 +276,7 @@ impl<'a> Map<'a> {
     pub(crate) fn get(&self, key: &[u8]) -> Option<Value<'a>> {
         if let Some(source) = self.0.source.get() {
             let child = source.get(str::from_utf8(key).ok()?)?;
-            if !matches!(child, Json::Object(_) | Json::Array(_)) {
+            if is_fixed(child) {
                 return Some(Value::of_json(child));
             }
         }
@@ -306,15 +304,15 @@ impl<'a> Map<'a> {
 
     /// All entries as they are now; later changes of the map do not disturb who walks them.
     pub(crate) fn entries(&self) -> Vec<(Text<'a>, Value<'a>)> {
+        if let Some(source) = self.0.source.get().filter(|source| source.values().all(is_fixed)) {
+            return source.iter().map(entry).collect();
+        }
         self.unpack();
         self.0.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     fn unpack(&self) {
         if let Some(source) = self.0.source.take() {
-            let entry = |(key, value): (&'a String, &'a Json)| {
-                (Text::Borrowed(key.as_bytes()), Value::of_json(value))
-            };
             *self.0.entries.borrow_mut() = source.iter().map(entry).collect();
         }
     }
@@ -334,6 +332,15 @@ impl<'a> Map<'a> {
         }
         Ok(false)
     }
+}
+
+fn entry<'a>((key, value): (&'a String, &'a Json)) -> (Text<'a>, Value<'a>) {
+    (Text::Borrowed(key.as_bytes()), Value::of_json(value))
+}
+
+/// Whether nothing can change inside a value of a secret.
+fn is_fixed(value: &Json) -> bool {
+    !matches!(value, Json::Object(_) | Json::Array(_))
 }
 
 /// Values can nest as deep as a template has steps, so they are dropped without recursion.
@@ -479,95 +486,4 @@ impl<'a> Value<'a> {
             | Self::Text(_) => self.type_name(),
         }
     }
-
-    /// The exported fields of a struct, in Go's order; `None` for what is no struct.
-    pub(crate) fn fields(&self) -> Option<Vec<(&'static str, Self)>> {
-        match self {
-            Self::Secret(view) => Some(all(SECRET_FIELDS, view)),
-            Self::Auth(auth) => Some(all(AUTH_FIELDS, auth)),
-            Self::Wrap(wrap) => Some(all(WRAP_FIELDS, wrap)),
-            Self::Record(record) => Some(record.fields.clone()),
-            _ => None,
-        }
-    }
-
-    /// One of these fields, without making the others.
-    pub(crate) fn field(&self, name: &str) -> Option<Self> {
-        match self {
-            Self::Secret(view) => one(SECRET_FIELDS, view, name),
-            Self::Auth(auth) => one(AUTH_FIELDS, auth, name),
-            Self::Wrap(wrap) => one(WRAP_FIELDS, wrap, name),
-            Self::Record(record) => {
-                let mut fields = record.fields.iter();
-                fields.find_map(|(field, value)| (*field == name).then(|| value.clone()))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn all<S, V>(fields: &[(&'static str, impl Fn(S) -> V)], of: S) -> Vec<(&'static str, V)>
-where
-    S: Copy,
-{
-    fields.iter().map(|(name, get)| (*name, get(of))).collect()
-}
-
-fn one<S, V>(fields: &[(&'static str, impl Fn(S) -> V)], of: S, name: &str) -> Option<V> {
-    fields.iter().find(|(field, _)| *field == name).map(|(_, get)| get(of))
-}
-
-const SECRET_FIELDS: &[(&str, for<'a> fn(&SecretView<'a>) -> Value<'a>)] = &[
-    ("RequestID", |view| borrowed(&view.reading.request_id)),
-    ("LeaseID", |view| borrowed(&view.reading.lease_id)),
-    ("LeaseDuration", |view| seconds(view.reading.lease_duration)),
-    ("Renewable", |view| Value::Bool(view.reading.renewable)),
-    ("Data", |view| Value::Map(view.data.clone())),
-    ("Warnings", |view| borrowed_list(&view.reading.warnings)),
-    ("Auth", |view| {
-        let auth = view.reading.auth.as_ref();
-        auth.map_or(Value::NilPointer("*dependency.SecretAuth"), Value::Auth)
-    }),
-    ("WrapInfo", |view| {
-        let wrap = view.reading.wrap_info.as_ref();
-        wrap.map_or(Value::NilPointer("*dependency.SecretWrapInfo"), Value::Wrap)
-    }),
-];
-
-const AUTH_FIELDS: &[(&str, fn(&Auth) -> Value<'_>)] = &[
-    ("ClientToken", |auth| borrowed(auth.client_token.expose())),
-    ("Accessor", |auth| borrowed(&auth.accessor)),
-    ("Policies", |auth| borrowed_list(&auth.policies)),
-    ("Metadata", |auth| {
-        let metadata = auth.metadata.iter();
-        let metadata = metadata.map(|(k, v)| (Text::Borrowed(k.as_bytes()), borrowed(v)));
-        Value::Map(Map::new(MapOf::Text, metadata.collect()))
-    }),
-    ("LeaseDuration", |auth| seconds(auth.lease_duration)),
-    ("Renewable", |auth| Value::Bool(auth.renewable)),
-];
-
-const WRAP_FIELDS: &[(&str, fn(&WrapInfo) -> Value<'_>)] = &[
-    ("Token", |wrap| borrowed(wrap.token.expose())),
-    ("TTL", |wrap| seconds(wrap.ttl)),
-    ("CreationTime", |wrap| Value::time(time_of(&wrap.creation_time))),
-    ("WrappedAccessor", |wrap| borrowed(&wrap.wrapped_accessor)),
-];
-
-/// A time of a response; the zero time when it is missing.
-fn time_of(text: &str) -> Moment {
-    layout::parse(layout::RFC3339, text.as_bytes()).unwrap_or(Moment::ZERO)
-}
-
-fn borrowed(text: &str) -> Value<'_> {
-    Value::Text(Text::Borrowed(text.as_bytes()))
-}
-
-fn borrowed_list(texts: &[String]) -> Value<'_> {
-    let items = texts.iter().map(|text| Value::Text(Text::Borrowed(text.as_bytes())));
-    Value::List(List { is_nil: texts.is_empty(), ..List::new(Of::Text, items.collect()) })
-}
-
-fn seconds<'a>(n: u64) -> Value<'a> {
-    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
