@@ -332,6 +332,25 @@ fn content_that_is_no_ca_is_replaced_and_said() {
 }
 
 #[test]
+fn a_leader_that_stood_still_knows_that_it_no_longer_leads() {
+    let kube = cluster();
+    let mut a = Webhook::elect(&kube, "inj-a");
+    a.line("role=leader");
+    let mut b = Webhook::elect(&kube, "inj-b");
+    b.wait_until_believed(&kube, LIMIT);
+    a.signal("STOP");
+    b.line("role=leader");
+    let patches = kube.count("patch", CONFIGURATIONS);
+    a.signal("CONT");
+    a.line("role=follower");
+    configure(&kube, &[]);
+    wait_for_bundle(&kube, SOON, 1);
+    a.wait_until_believed(&kube, SOON);
+    assert_eq!(kube.count("patch", CONFIGURATIONS), patches + 1);
+    assert!(a.probe("/metrics").1.contains("vault_injector_is_leader 0"));
+}
+
+#[test]
 fn without_a_watch_it_looks_by_itself() {
     let kube = cluster();
     kube.forbid("list watch", CONFIGURATIONS);

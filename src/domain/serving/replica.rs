@@ -40,6 +40,10 @@ const SHARED_LOOK: Duration = Duration::from_secs(5);
 /// What RBAC forbids is tried again that often: it can be granted at any time.
 const FORBIDDEN_LOOK: Duration = Duration::from_mins(10);
 
+/// After so many refusals in a row, two minutes of them: an API server that has just started forbids everything for a
+/// moment, and so does a role that was just made.
+const FORBIDDEN_TRIES: u32 = 12;
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Task {
     due: Mono,
@@ -54,8 +58,8 @@ impl Task {
 
     fn fail(&mut self, trouble: Trouble, now: Mono, spread: Spread) {
         let wait = self.pace.fail(trouble.retry_after(), spread);
-        let wait = if trouble == Trouble::Forbidden { FORBIDDEN_LOOK } else { wait };
-        self.due = now + wait;
+        let is_lasting = trouble == Trouble::Forbidden && self.pace.failures() > FORBIDDEN_TRIES;
+        self.due = now + if is_lasting { FORBIDDEN_LOOK } else { wait };
     }
 }
 

@@ -642,6 +642,19 @@ fn only_secrets_being_away_is_no_reason_to_stay_untrusted() {
     assert!(!actors[0].replica.is_alone(world.now()));
 }
 
+#[test]
+fn a_moment_of_refusals_costs_a_moment() {
+    let mut world = World::new(15, ALL);
+    let mut actors = [world.start(None)];
+    world.run(&mut actors, 10);
+    world.set_bundle(Vec::new());
+    world.refused = Some(Trouble::Forbidden);
+    world.run(&mut actors, 3);
+    world.refused = None;
+    world.run(&mut actors, 3);
+    assert!(world.trusts(&actors[0].replica.served.as_ref().unwrap().ca));
+}
+
 /// A Secret that holds nothing of use and that nobody may write: immutable, or RBAC has it so.
 #[test]
 fn a_useless_secret_that_cannot_be_replaced_is_no_reason_to_stay_untrusted() {
