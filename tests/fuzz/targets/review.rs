@@ -98,7 +98,8 @@ fn node<'a>(document: &'a mut Json, dice: &mut Dice) -> &'a mut Json {
 }
 
 fn plain(dice: &mut Dice) -> Json {
-    let texts = ["null", "true", "false", "0", "-1", "1e400", "\"\"", "[]", "{}", "[null]", "{\"\":0}"];
+    let texts =
+        ["null", "true", "false", "0", "-1", "1e400", "\"\"", "[]", "{}", "[null]", "{\"\":0}"];
     let numbers = ["9223372036854775808", "1.5", "\"true\"", "\"injected\"", "\"app\""];
     let all: Vec<&str> = texts.into_iter().chain(numbers).collect();
     Json::parse(all[dice.below(all.len())].as_bytes()).expect("JSON")
