@@ -218,6 +218,9 @@ pub(super) fn merge<'a>(
         return Err(Fault::new("maps nested too deeply to merge"));
     }
     eval.meter.steps(from.len())?;
+    if !from.is_nil() {
+        to.make();
+    }
     for (key, value) in from.entries() {
         match (to.get(&key), &value) {
             (Some(Value::Map(inner)), Value::Map(other)) if inner.len() > 0 => {
