@@ -13,6 +13,8 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::entropy;
 
 /// What became of a target.
@@ -132,7 +134,7 @@ fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replace
     let Placement { mode, owner, folders } = *placement;
     let before = fs::metadata(target).ok();
     if before.as_ref().is_some_and(fs::Metadata::is_file)
-        && read_bounded(target, bytes.len()).is_ok_and(|content| content == bytes)
+        && holds(target, bytes).is_ok_and(|holds| holds)
         && before.as_ref().is_some_and(|before| owner.is_of(before))
         && has_mode(target, before.as_ref(), mode)
     {
@@ -149,6 +151,25 @@ fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replace
     fs::rename(&staged.path, target).map_err(|e| at(target, &e))?;
     staged.is_in_place = true;
     Ok(Replaced::Written)
+}
+
+/// Whether a file has exactly this content. It is read in pieces: no other copy of a secret is made.
+fn holds(path: &Path, mut rest: &[u8]) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut piece = Zeroizing::new([0; 4096]);
+    loop {
+        let count = match file.read(piece.as_mut()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        if count == 0 {
+            return Ok(rest.is_empty());
+        }
+        let Some(after) = piece.get(..count).and_then(|piece| rest.strip_prefix(piece)) else {
+            return Ok(false);
+        };
+        rest = after;
+    }
 }
 
 impl Owner {
@@ -346,6 +367,17 @@ mod tests {
         assert_eq!(mode(&target), 0o400, "a mode that is asked for is given all the same");
         assert_eq!(replace(&target, b"sam", None, false).unwrap(), Replaced::Written);
         assert_eq!(folder.names(), ["app"], "no staging file is left");
+        let long = b"x".repeat(10_000);
+        for (content, became) in [
+            (long.as_slice(), Replaced::Written),
+            (&long, Replaced::Unchanged),
+            (&long[..8192], Replaced::Written),
+            (&[&long[..8191], b"y"].concat(), Replaced::Written),
+            (&long[..0], Replaced::Written),
+            (&long[..0], Replaced::Unchanged),
+        ] {
+            assert_eq!(replace(&target, content, None, false).unwrap(), became);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -292,7 +293,8 @@ impl Files {
 pub(crate) struct SelfSigned {
     ca: Ca,
     hosts: Vec<String>,
-    renew_at: u64,
+    /// When the present leaf is right; before that, a clock ran ahead when it was made.
+    fresh: Range<u64>,
 }
 
 /// Life of a CA that somebody copies by hand from the handshake, as vault-k8s has it.
@@ -301,15 +303,15 @@ const CA_SECONDS: u64 = 3650 * 24 * 3600;
 impl SelfSigned {
     /// A new CA, and leaves for `hosts`: names or addresses. `now` is seconds since the epoch.
     pub(crate) fn new(hosts: Vec<String>, now: u64) -> Result<Self, TlsError> {
-        Ok(Self { ca: Ca::make(now, CA_SECONDS)?, hosts, renew_at: 0 })
+        Ok(Self { ca: Ca::make(now, CA_SECONDS)?, hosts, fresh: 0..0 })
     }
 
     fn poll(&mut self, now: u64) -> Result<Option<Material>, TlsError> {
-        if now < self.renew_at {
+        if self.fresh.contains(&now) {
             return Ok(None);
         }
         let signed = self.ca.sign(&self.hosts, now, LEAF_SECONDS)?;
-        self.renew_at = now + LEAF_SECONDS / 3 * 2;
+        self.fresh = signed.facts.not_before..now + LEAF_SECONDS / 3 * 2;
         Ok(Some(signed.material))
     }
 }

@@ -261,7 +261,7 @@ impl Metrics {
         let name = "vault_injector_handshake_failures_total";
         out.head(name, "counter", "Connections without a TLS session");
         out.sample(name, &[], numbers.handshake_failures);
-        out.head("vault_injector_panics_total", "counter", "Reviews that hit a bug");
+        out.head("vault_injector_panics_total", "counter", "Bugs that were hit");
         out.sample("vault_injector_panics_total", &[], numbers.panics);
         if let Some(end) = numbers.certificate_ends {
             let name = "vault_injector_certificate_expiration_timestamp_seconds";

@@ -26,7 +26,8 @@ from render import CHART, NAME, Refused, chart_objects, chart_texts, kustomize_o
 
 VALUES = CHART / "values.yaml"
 # Variables that no value sets, with the reason.
-WITHOUT_VALUE = {"AGENT_INJECT_TLS_CA_CERT_FILE": "certificate.caBundle is the same without permissions"}
+WITHOUT_VALUE = {"AGENT_INJECT_TLS_CA_CERT_FILE": "certificate.caBundle is the same without permissions",
+                 "AGENT_INJECT_SERVICE_ACCOUNT_DIR": "in pods it has its place; extraEnv sets another"}
 # Variables whose default is another one in the chart.
 OTHER_DEFAULT = {"AGENT_INJECT_LOG_FORMAT": "json", "AGENT_INJECT_TLS_AUTO": NAME, "AGENT_INJECT_USE_LEADER_ELECTOR": "true",
                  "AGENT_INJECT_AGENT": "native", "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",

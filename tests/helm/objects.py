@@ -16,7 +16,6 @@ PERMISSIONS = {
     ("mutatingwebhookconfigurations", "NAME"): {"get", "list", "watch", "patch"},
     ("secrets", "*"): {"create"},
     ("secrets", "vault-injector-ca"): {"get", "update"},
-    ("secrets", "vault-injector-certs"): {"get", "update"},
     ("leases", "*"): {"create"},
     ("leases", "vault-injector"): {"get", "update"},
 }

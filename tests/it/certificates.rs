@@ -332,6 +332,32 @@ fn content_that_is_no_ca_is_replaced_and_said() {
 }
 
 #[test]
+fn without_a_watch_it_looks_by_itself() {
+    let kube = cluster();
+    kube.forbid("list watch", CONFIGURATIONS);
+    let mut webhook = Webhook::start(&kube, &[]);
+    webhook.wait_until_believed(&kube, SOON);
+    webhook.line("may not list");
+    configure(&kube, &[]);
+    wait_for_bundle(&kube, LIMIT, 1);
+    webhook.wait_until_believed(&kube, SOON);
+}
+
+#[test]
+fn a_watch_that_breaks_now_and_then_is_no_news() {
+    let kube = cluster();
+    let mut webhook = Webhook::start(&kube, &[]);
+    webhook.wait_until_believed(&kube, SOON);
+    assert!(kube.wait_for_watches(1));
+    kube.cut_connections();
+    assert!(kube.wait_for_count("watch", CONFIGURATIONS, 2, LIMIT));
+    configure(&kube, &[]);
+    webhook.line("our CA was removed");
+    let is_told = |line: &&String| line.contains("hindered");
+    assert_eq!(webhook.log().iter().find(is_told), None);
+}
+
+#[test]
 fn names_that_lead_nowhere_are_told_with_those_that_were_meant() {
     let kube = cluster();
     let mut webhook = Webhook::start(&kube, &[("AGENT_INJECT_TLS_AUTO_HOSTS", "other.vault.svc")]);

@@ -267,9 +267,8 @@ fn what_is_not_known_is_lacking_and_the_pass_goes_on() {
     assert_eq!(names, ["file /c", "list b", "read a", "write d"]);
     assert_eq!(lacking, used);
     let other = Template::parse("t", "<< print 1 >>{{ x }}", "<<", ">>", BUDGET).unwrap();
-    let Outcome::Done(done) = other.render(&Snapshot::default(), false, BUDGET) else {
-        panic!("fails")
-    };
+    let snapshot = Snapshot::default();
+    let Outcome::Done(done) = other.render(&snapshot, false, BUDGET) else { panic!("fails") };
     assert_eq!(done.text.expose(), b"1{{ x }}");
 }
 
@@ -330,7 +329,8 @@ fn output_need_not_be_text() {
     let budget = Budget { steps: 1000, depth: 20, output_bytes: 1000 };
     let text = "{{ base64Decode \"/wAB\" }}{{ \"\\xfe\" | js }}";
     let template = Template::parse("t", text, "", "", budget).unwrap();
-    let Outcome::Done(done) = template.render(&Snapshot::default(), false, budget) else {
+    let snapshot = Snapshot::default();
+    let Outcome::Done(done) = template.render(&snapshot, false, budget) else {
         panic!("did not render");
     };
     assert_eq!(done.text.expose(), b"\xff\x00\x01\xfe");
@@ -359,7 +359,8 @@ fn formats_odd_directives_as_go_does() {
         (r#"{{ printf "%#3.10w" "a" }}"#, "%!w(string=\"a\")"),
     ] {
         let template = Template::parse("t", text, "", "", budget).unwrap();
-        let Outcome::Done(done) = template.render(&Snapshot::default(), false, budget) else {
+        let snapshot = Snapshot::default();
+        let Outcome::Done(done) = template.render(&snapshot, false, budget) else {
             panic!("{text}");
         };
         assert_eq!(String::from_utf8_lossy(done.text.expose()), want, "{text}");

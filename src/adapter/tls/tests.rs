@@ -19,6 +19,10 @@ fn makes_leaves_and_renews_them_when_a_third_is_left() {
     let second = own.poll(start + 57_600).unwrap().unwrap();
     assert_ne!(first.fingerprint, second.fingerprint);
     assert_eq!(second.not_after, Some(start + 57_600 + 86_400));
+    // The clock ran ahead, and nobody would believe it until then.
+    let third = own.poll(start + 50_000).unwrap().unwrap();
+    assert_eq!(third.not_after, Some(start + 50_000 + 86_400));
+    assert!(own.poll(start + 50_000).unwrap().is_none());
 }
 
 #[test]

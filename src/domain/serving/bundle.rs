@@ -48,7 +48,8 @@ pub fn merge(bundle: &[Listed], wanted: &[&Authority], now: Now) -> Option<Vec<S
         .filter(|listed| !wanted.iter().any(|ca| is_same(listed, ca)))
         .copied()
         .collect();
-    spare.sort_by_key(|listed| (!listed.is_ours, listed.authority.not_before));
+    // Of ours first what has been there for longest: who is still in use and was taken out comes back at the end.
+    spare.sort_by_key(|listed| !listed.is_ours);
     let excess = (kept.len() + missing.len()).saturating_sub(CERTIFICATES_MAX);
     spare.truncate(excess);
     kept.retain(|listed| !spare.contains(listed));
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_goes_oldest_first_and_ours_before_others() {
+    fn what_is_too_much_goes_first_come_first_and_ours_before_others() {
         let bundle = "x5 A30 A10 A20 x1 x2 x3 x4 x6 x7 x8 x9 x10 x11 x12 A40";
         let merged = |bundle: &str, wanted: &str| {
             let wanted: Vec<Authority> = all(wanted).into_iter().map(|l| l.authority).collect();
@@ -138,12 +139,12 @@ mod tests {
         };
         assert_eq!(
             merged(bundle, "A40 A50 A60"),
-            "x5 A30 x1 x2 x3 x4 x6 x7 x8 x9 x10 x11 x12 A40 A50 A60"
+            "x5 A20 x1 x2 x3 x4 x6 x7 x8 x9 x10 x11 x12 A40 A50 A60"
         );
         let foreign = "x5 x4 x3 x2 x1 x6 x7 x8 x9 x10 x11 x12 x13 x14 x15 x16 x17";
         assert_eq!(
             merged(foreign, "A1"),
-            "x5 x4 x3 x6 x7 x8 x9 x10 x11 x12 x13 x14 x15 x16 x17 A1"
+            "x3 x2 x1 x6 x7 x8 x9 x10 x11 x12 x13 x14 x15 x16 x17 A1"
         );
     }
 

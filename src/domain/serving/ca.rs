@@ -25,10 +25,17 @@ impl Authority {
         self.not_after <= now.wall
     }
 
-    /// Whether leaves can be signed with it that live as long as they should. A start in the future is let pass: it is
-    /// the maker's clock or ours, and API servers will say.
+    /// Whether it lives on for an hour. Leaves that live for minutes would be signed again and again.
+    pub const fn outlasts(&self, now: Now) -> bool {
+        self.not_after > now.wall.saturating_add(3600)
+    }
+
+    /// Whether leaves can be signed with it that live as long as they should, and count now. One that begins later was
+    /// made by a clock that ran ahead, and API servers refuse it until then; where it is our clock that runs behind,
+    /// the one that takes its place counts for everybody.
     const fn can_sign(&self, now: Now) -> bool {
         self.not_after > now.wall.saturating_add(2 * LEAF_SECONDS)
+            && self.not_before <= now.wall.saturating_add(SKEW_SECONDS)
     }
 
     /// Whether two thirds of its life are over.
@@ -52,12 +59,20 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// Whether it begins later: our clock ran ahead when it was made. Leaves are dated back by a minute.
+    const fn is_early(&self, now: Now) -> bool {
+        self.not_before > now.wall
+    }
+
     /// Whether less than this part of its life is left.
     pub const fn is_near_end(&self, now: Now, part: u64) -> bool {
         let life = self.not_after.saturating_sub(self.not_before);
         now.wall >= self.not_after.saturating_sub(life / part)
     }
 }
+
+/// So far clocks of replicas may be apart. More, and a CA of the one that runs ahead is replaced.
+const SKEW_SECONDS: u64 = 300;
 
 /// Life of a leaf: a day, as vault-k8s has it, so that a stolen key is of use for a day.
 pub const LEAF_SECONDS: u64 = 24 * 3600;
@@ -138,10 +153,13 @@ impl Shelf {
 pub fn is_due(served: Option<&Leaf>, target: &str, trust: &Trust, now: Now) -> bool {
     let Some(served) = served else { return true };
     if served.ca == target {
-        return served.is_near_end(now, 3);
+        return served.is_near_end(now, 3) || served.is_early(now);
     }
-    // To another CA: when API servers trust it by now, or do not trust the present one either.
-    !trust.has(&served.ca) || trust.is_settled(target) || served.is_near_end(now, 10)
+    // To another CA: when API servers trust it by now, or do not believe the present one either.
+    !trust.has(&served.ca)
+        || trust.is_settled(target)
+        || served.is_near_end(now, 10)
+        || served.is_early(now)
 }
 
 /// So long a CA is in the live `caBundle` before leaves are signed by it. API servers see a change within
@@ -185,6 +203,10 @@ mod tests {
         let (young, old, dying) =
             (authority("a", -10, 355), authority("a", -250, 115), authority("a", -364, 1));
         let next = authority("b", -1, 364);
+        let future = |seconds| {
+            let not_before = now(6).wall + SKEW_SECONDS + seconds;
+            authority("f", 0, 365).map(|ca| Authority { not_before, ..ca })
+        };
         let none = Trust::default();
         let fresh = trusting(&["a", "b"], 0, 4);
         let settled = trusting(&["a", "b"], 0, 5);
@@ -194,6 +216,10 @@ mod tests {
             (None, next.clone(), &none, Some(Change::Promote)),
             (dying.clone(), next.clone(), &none, Some(Change::Promote)),
             (dying.clone(), dying, &settled, Some(Change::Create)),
+            (future(0), None, &none, None),
+            (future(1), None, &none, Some(Change::Create)),
+            (future(1), next.clone(), &none, Some(Change::Promote)),
+            (old.clone(), future(1), &settled, Some(Change::Announce)),
             (young.clone(), None, &none, None),
             (young, next.clone(), &settled, None),
             (old.clone(), None, &none, Some(Change::Announce)),
@@ -233,6 +259,7 @@ mod tests {
             let not_after = not_before + DAY;
             Leaf { fingerprint: "l".to_owned(), ca: ca.to_owned(), not_before, not_after }
         };
+        let early = |ca: &str| Leaf { not_before: now(6).wall + 1, ..leaf(ca, 0) };
         let none = Trust::default();
         let both_fresh = trusting(&["a", "b"], 0, 4);
         let both = trusting(&["a", "b"], 0, 5);
@@ -247,6 +274,8 @@ mod tests {
             (Some(leaf("a", 1)), "b", &both, true),
             (Some(leaf("a", 1)), "b", &only_new, true),
             (Some(leaf("", 1)), "b", &only_new, true),
+            (Some(early("a")), "a", &both, true),
+            (Some(early("a")), "b", &both_fresh, true),
         ] {
             assert_eq!(is_due(served.as_ref(), target, trust, now(6)), want, "{served:?} {target}");
         }

@@ -266,7 +266,8 @@ impl Elector {
                 self.is_old = false;
                 self.renewed = Some(began);
                 self.lock = Some(Lock::Held(record.clone()));
-                self.due = now + self.timing.renew;
+                // Counted from when it began, so that a slow API server does not cost the leadership.
+                self.due = (began + self.timing.renew).max(now + self.timing.retry);
             }
             Heard::Oneself(Err(trouble))
             | Heard::Owner(Err(trouble))

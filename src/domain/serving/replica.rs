@@ -78,7 +78,7 @@ pub struct Replica {
     own: Shelf,
     own_due: Mono,
     store: Store,
-    /// Since when there are no shared CAs.
+    /// When there were shared CAs that can be used, for the last time.
     unshared: Mono,
     read_ca: Task,
     ca_read: Option<Mono>,
@@ -173,14 +173,26 @@ impl Replica {
     }
 
     /// Whether the CA is that of this process alone.
-    pub fn is_alone(&self, now: Mono) -> bool {
-        !self.is_file_mode
-            && self.role(now) != Role::OldFollower
-            && match self.store {
-                Store::Forbidden => true,
-                Store::Present(_) => false,
-                Store::Absent | Store::Unread => now.since(self.unshared) >= GRACE,
-            }
+    pub fn is_alone(&self, now: Now) -> bool {
+        if self.is_file_mode
+            || self.role(now.mono) == Role::OldFollower
+            || self.usable(now).is_some()
+        {
+            return false;
+        }
+        let patience = match self.store {
+            Store::Forbidden => Duration::ZERO,
+            Store::Absent | Store::Unread => GRACE,
+            // The leader replaces what is of no use, when it looks and if it can.
+            Store::Present(_) => LOOK + GRACE,
+        };
+        now.mono.since(self.unshared) >= patience
+    }
+
+    /// The shared CAs, if leaves can be signed with them.
+    fn usable(&self, now: Now) -> Option<&Shelf> {
+        let Store::Present(shelf) = &self.store else { return None };
+        Some(shelf).filter(|shelf| shelf.current.as_ref().is_some_and(|ca| ca.outlasts(now)))
     }
 
     /// Whether somebody takes our CA out of the bundle again and again.
@@ -240,7 +252,7 @@ impl Replica {
         if !self.is_proven && !self.is_file_mode {
             moments.push(self.started + GRACE);
         }
-        if self.live.is_some() && self.may_patch(now.mono) {
+        if self.live.is_some() && self.may_patch(now) {
             moments.extend([self.patch.due, self.patches.due]);
         }
         if !self.is_file_mode {
@@ -259,14 +271,11 @@ impl Replica {
 
     /// The CA that is to sign.
     fn target(&self, now: Now) -> Option<&Authority> {
-        let shelf = match &self.store {
-            _ if self.role(now.mono) == Role::OldFollower => return None,
-            Store::Present(shelf) => shelf,
-            _ if self.is_alone(now.mono) => &self.own,
-            _ => return None,
-        };
-        // Leaves that live for minutes would be signed again and again.
-        shelf.current.as_ref().filter(|ca| ca.not_after > now.wall.saturating_add(3600))
+        if self.role(now.mono) == Role::OldFollower {
+            return None;
+        }
+        let own = self.is_alone(now).then_some(&self.own);
+        self.usable(now).or(own)?.current.as_ref().filter(|ca| ca.outlasts(now))
     }
 
     fn next_leaf(&self, now: Now) -> Option<Action> {
@@ -299,7 +308,7 @@ impl Replica {
         if self.is_file_mode {
             return None;
         }
-        let is_shared = matches!(self.store, Store::Present(_));
+        let is_shared = self.usable(now).is_some();
         let own_change = self.own.change(&self.trust, now);
         if let Some(change) = own_change.filter(|_| !is_shared && now.mono >= self.own_due) {
             return Some(Action::ChangeOwn(change));
@@ -320,16 +329,13 @@ impl Replica {
 
     /// What must be in the bundle for our sake.
     fn wanted(&self, now: Now) -> impl Iterator<Item = &Authority> {
-        let shelf = match &self.store {
-            Store::Present(shelf) => Some(shelf),
-            _ if self.is_file_mode || self.is_alone(now.mono) => Some(&self.own),
-            _ => None,
-        };
-        shelf.into_iter().flat_map(Shelf::all)
+        let shared = if let Store::Present(shelf) = &self.store { Some(shelf) } else { None };
+        let own = (self.is_file_mode || self.is_alone(now)).then_some(&self.own);
+        shared.into_iter().chain(own).flat_map(Shelf::all)
     }
 
-    fn may_patch(&self, now: Mono) -> bool {
-        self.role(now) == Role::Leader || self.is_alone(now)
+    fn may_patch(&self, now: Now) -> bool {
+        self.role(now.mono) == Role::Leader || self.is_alone(now)
     }
 
     /// When to look at the bundle: also when a new CA has been there for long enough to sign.
@@ -347,7 +353,7 @@ impl Replica {
         let live = self.live.as_ref()?;
         let is_quiet = self.patched.is_none_or(|at| now.mono.since(at) >= QUIET);
         let is_undone = now.mono < self.patches.due && !is_quiet;
-        if !self.may_patch(now.mono) || now.mono < self.patch.due || is_undone {
+        if !self.may_patch(now) || now.mono < self.patch.due || is_undone {
             return None;
         }
         let wanted: Vec<&Authority> = self.wanted(now).collect();
@@ -389,10 +395,8 @@ impl Replica {
                     elector.hear(ask, heard, began, now.mono, spread);
                 }
             }
-            (Action::WriteCa(_), Outcome::Ca(result)) => {
-                self.hear_written_ca(result, now.mono, spread)
-            }
-            (_, Outcome::Ca(result)) => self.hear_ca(result, now.mono, spread),
+            (Action::WriteCa(_), Outcome::Ca(result)) => self.hear_written_ca(result, now, spread),
+            (_, Outcome::Ca(result)) => self.hear_ca(result, now, spread),
             (_, Outcome::Own(own)) => {
                 self.own_due = now.mono + if own.is_none() { LOOK } else { Duration::ZERO };
                 self.own = own.unwrap_or_else(|| std::mem::take(&mut self.own));
@@ -441,46 +445,47 @@ impl Replica {
         }
     }
 
-    fn hear_ca(&mut self, result: Result<Shelf, Trouble>, now: Mono, spread: Spread) {
-        let was_shared = matches!(self.store, Store::Present(_));
-        self.ca_read = Some(now);
+    fn hear_ca(&mut self, result: Result<Shelf, Trouble>, now: Now, spread: Spread) {
+        let was_usable = self.usable(now).is_some();
+        let mono = now.mono;
+        self.ca_read = Some(mono);
         match result {
             Ok(shelf) => {
                 self.store = Store::Present(shelf);
-                self.read_ca.succeed(now + LOOK);
-                return;
+                let is_usable = self.usable(now).is_some();
+                self.read_ca.succeed(mono + if is_usable { LOOK } else { SHARED_LOOK });
             }
             Err(Trouble::NotFound) => {
                 self.store = Store::Absent;
-                self.read_ca.fail(Trouble::NotFound, now, spread);
+                self.read_ca.fail(Trouble::NotFound, mono, spread);
                 // The leader makes it as soon as there is one.
-                self.read_ca.due = self.read_ca.due.min(now + SHARED_LOOK);
+                self.read_ca.due = self.read_ca.due.min(mono + SHARED_LOOK);
             }
             Err(trouble) => {
-                if trouble == Trouble::Forbidden && !was_shared {
+                if trouble == Trouble::Forbidden && !matches!(self.store, Store::Present(_)) {
                     self.store = Store::Forbidden;
                 }
-                self.read_ca.fail(trouble, now, spread);
+                self.read_ca.fail(trouble, mono, spread);
             }
         }
-        if was_shared && !matches!(self.store, Store::Present(_)) {
-            self.unshared = now;
+        if was_usable || self.usable(now).is_some() {
+            self.unshared = mono;
         }
     }
 
-    fn hear_written_ca(&mut self, result: Result<Shelf, Trouble>, now: Mono, spread: Spread) {
+    fn hear_written_ca(&mut self, result: Result<Shelf, Trouble>, now: Now, spread: Spread) {
         match result {
             Ok(shelf) => {
-                self.write_ca.succeed(now);
+                self.write_ca.succeed(now.mono);
                 self.hear_ca(Ok(shelf), now, spread);
             }
             Err(trouble) => {
-                self.write_ca.fail(trouble, now, spread);
+                self.write_ca.fail(trouble, now.mono, spread);
                 if trouble == Trouble::Forbidden && self.store == Store::Absent {
                     self.store = Store::Forbidden;
                     self.read_ca.due = self.write_ca.due;
                 } else {
-                    self.read_ca.due = now;
+                    self.read_ca.due = now.mono;
                 }
             }
         }

@@ -14,10 +14,12 @@ use crate::domain::vault::Reading;
 use crate::domain::x509::Bundle;
 
 mod any_map;
+mod asked;
 mod budget;
 mod chance;
 mod error;
 pub(crate) mod excerpt;
+mod fields;
 mod functions;
 mod go;
 mod moment;
@@ -27,6 +29,7 @@ mod network;
 mod semver;
 mod value;
 
+pub use asked::Asked;
 pub use budget::Budget;
 pub use chance::Seed;
 pub use error::{Note, TemplateError};
@@ -157,19 +160,19 @@ pub struct FileWrite {
 }
 
 /// A finished text and what it was made of.
-pub struct Rendered {
+pub struct Rendered<'s> {
     /// The text; bytes of any kind, since templates decode base64.
     pub text: SecretBytes,
     /// Everything that was asked for, found or absent.
-    pub used: BTreeSet<Want>,
+    pub used: Asked<'s>,
     /// What else is to be written, in this order.
     pub writes: Vec<FileWrite>,
 }
 
 /// What came of a render.
-pub enum Outcome {
+pub enum Outcome<'s> {
     /// Rendered whole.
-    Done(Rendered),
+    Done(Rendered<'s>),
     /// Something is not known yet: fetch it and render again.
     Lack {
         /// What is not in the snapshot.
@@ -230,21 +233,22 @@ impl Template {
     }
 
     /// Evaluates the template. `error_on_missing_key` is Go's `missingkey=error`.
-    pub fn render(
-        &self,
-        snapshot: &Snapshot,
+    pub fn render<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
         error_on_missing_key: bool,
         budget: Budget,
-    ) -> Outcome {
+    ) -> Outcome<'s> {
         let mut eval = Eval::new(&self.parsed, snapshot, error_on_missing_key, budget);
         eval.sandbox = self.sandbox.as_deref();
         // Most outputs are no longer than their templates.
         eval.reserve(self.text.len());
         eval.destination = &self.destination;
         let output = eval.run();
-        let used = std::mem::take(&mut eval.used);
-        if !eval.lacking.is_empty() {
-            return Outcome::Lack { lacking: std::mem::take(&mut eval.lacking), used };
+        let used = std::mem::take(&mut eval.asked);
+        let lacking = if snapshot.complete { BTreeSet::new() } else { used.unknown() };
+        if !lacking.is_empty() {
+            return Outcome::Lack { lacking, used: used.iter().cloned().collect() };
         }
         match output {
             Ok(text) => {

@@ -11,8 +11,6 @@ use std::rc::Rc;
 use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
-use super::go::layout;
-use super::moment::Moment;
 use super::named::Named;
 use crate::base::json::Json;
 use crate::domain::vault::{Auth, Reading, WrapInfo};
@@ -95,7 +93,7 @@ pub(crate) enum Value<'a> {
     AnyMap(AnyMap<'a>),
     /// `<-chan int64`: what `loop` returns; can be read once.
     Channel(Rc<Countdown>),
-    Secret(Rc<SecretView<'a>>),
+    Secret(SecretView<'a>),
     Auth(&'a Auth),
     Wrap(&'a WrapInfo),
     /// A time, a version, and what belongs to them.
@@ -112,6 +110,7 @@ pub(crate) struct Countdown {
 }
 
 /// A response of Vault (`*dependency.Secret`).
+#[derive(Clone)]
 pub(crate) struct SecretView<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) data: Map<'a>,
@@ -121,7 +120,7 @@ pub(crate) struct SecretView<'a> {
 pub(crate) struct Record<'a> {
     pub(crate) type_name: &'static str,
     /// In Go's order. Texts and lists of texts only, so that values cannot nest through here.
-    fields: Vec<(&'static str, Value<'a>)>,
+    pub(super) fields: Vec<(&'static str, Value<'a>)>,
 }
 
 impl<'a> Record<'a> {
@@ -287,7 +286,7 @@ impl<'a> Map<'a> {
     pub(crate) fn get(&self, key: &[u8]) -> Option<Value<'a>> {
         if let Some(source) = self.0.source.get() {
             let child = source.get(str::from_utf8(key).ok()?)?;
-            if !matches!(child, Json::Object(_) | Json::Array(_)) {
+            if is_fixed(child) {
                 return Some(Value::of_json(child));
             }
         }
@@ -315,15 +314,15 @@ impl<'a> Map<'a> {
 
     /// All entries as they are now; later changes of the map do not disturb who walks them.
     pub(crate) fn entries(&self) -> Vec<(Text<'a>, Value<'a>)> {
+        if let Some(source) = self.0.source.get().filter(|source| source.values().all(is_fixed)) {
+            return source.iter().map(entry).collect();
+        }
         self.unpack();
         self.0.entries.borrow().iter().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     fn unpack(&self) {
         if let Some(source) = self.0.source.take() {
-            let entry = |(key, value): (&'a String, &'a Json)| {
-                (Text::Borrowed(key.as_bytes()), Value::of_json(value))
-            };
             *self.0.entries.borrow_mut() = source.iter().map(entry).collect();
         }
     }
@@ -343,6 +342,15 @@ impl<'a> Map<'a> {
         }
         Ok(false)
     }
+}
+
+fn entry<'a>((key, value): (&'a String, &'a Json)) -> (Text<'a>, Value<'a>) {
+    (Text::Borrowed(key.as_bytes()), Value::of_json(value))
+}
+
+/// Whether nothing can change inside a value of a secret.
+fn is_fixed(value: &Json) -> bool {
+    !matches!(value, Json::Object(_) | Json::Array(_))
 }
 
 /// Values can nest as deep as a template has steps, so they are dropped without recursion.
@@ -488,71 +496,4 @@ impl<'a> Value<'a> {
             | Self::Text(_) => self.type_name(),
         }
     }
-
-    /// The exported fields of a struct, in Go's order; `None` for what is no struct.
-    pub(crate) fn fields(&self) -> Option<Vec<(&'static str, Self)>> {
-        match self {
-            Self::Secret(view) => Some(secret_fields(view)),
-            Self::Auth(auth) => Some(auth_fields(auth)),
-            Self::Wrap(wrap) => Some(wrap_fields(wrap)),
-            Self::Record(record) => Some(record.fields.clone()),
-            _ => None,
-        }
-    }
-}
-
-fn secret_fields<'a>(view: &SecretView<'a>) -> Vec<(&'static str, Value<'a>)> {
-    let reading = view.reading;
-    let auth = reading.auth.as_ref();
-    let wrap = reading.wrap_info.as_ref();
-    vec![
-        ("RequestID", borrowed(&reading.request_id)),
-        ("LeaseID", borrowed(&reading.lease_id)),
-        ("LeaseDuration", seconds(reading.lease_duration)),
-        ("Renewable", Value::Bool(reading.renewable)),
-        ("Data", Value::Map(view.data.clone())),
-        ("Warnings", borrowed_list(&reading.warnings)),
-        ("Auth", auth.map_or(Value::NilPointer("*dependency.SecretAuth"), Value::Auth)),
-        ("WrapInfo", wrap.map_or(Value::NilPointer("*dependency.SecretWrapInfo"), Value::Wrap)),
-    ]
-}
-
-fn auth_fields(auth: &Auth) -> Vec<(&'static str, Value<'_>)> {
-    let metadata = auth.metadata.iter();
-    let metadata = metadata.map(|(k, v)| (Text::Borrowed(k.as_bytes()), borrowed(v)));
-    vec![
-        ("ClientToken", borrowed(auth.client_token.expose())),
-        ("Accessor", borrowed(&auth.accessor)),
-        ("Policies", borrowed_list(&auth.policies)),
-        ("Metadata", Value::Map(Map::new(MapOf::Text, metadata.collect()))),
-        ("LeaseDuration", seconds(auth.lease_duration)),
-        ("Renewable", Value::Bool(auth.renewable)),
-    ]
-}
-
-fn wrap_fields(wrap: &WrapInfo) -> Vec<(&'static str, Value<'_>)> {
-    vec![
-        ("Token", borrowed(wrap.token.expose())),
-        ("TTL", seconds(wrap.ttl)),
-        ("CreationTime", Value::time(time_of(&wrap.creation_time))),
-        ("WrappedAccessor", borrowed(&wrap.wrapped_accessor)),
-    ]
-}
-
-/// A time of a response; the zero time when it is missing.
-fn time_of(text: &str) -> Moment {
-    layout::parse(layout::RFC3339, text.as_bytes()).unwrap_or(Moment::ZERO)
-}
-
-fn borrowed(text: &str) -> Value<'_> {
-    Value::Text(Text::Borrowed(text.as_bytes()))
-}
-
-fn borrowed_list(texts: &[String]) -> Value<'_> {
-    let items = texts.iter().map(|text| Value::Text(Text::Borrowed(text.as_bytes())));
-    Value::List(List { is_nil: texts.is_empty(), ..List::new(Of::Text, items.collect()) })
-}
-
-fn seconds<'a>(n: u64) -> Value<'a> {
-    Value::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }

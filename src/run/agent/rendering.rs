@@ -197,7 +197,7 @@ impl File {
             Body::Go(template) => {
                 match template.render(snapshot, self.error_on_missing_key, RENDER) {
                     Outcome::Done(rendered) => {
-                        self.used = rendered.used;
+                        rendered.used.copy_to(&mut self.used);
                         writes = rendered.writes;
                         rendered.text
                     }

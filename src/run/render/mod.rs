@@ -300,7 +300,7 @@ impl<'o> Session<'o> {
                     let is_strict = self.options.error_on_missing_key;
                     match template.render(&self.snapshot, is_strict, RENDER) {
                         Outcome::Done(rendered) => {
-                            self.used.extend(rendered.used);
+                            self.used.extend(rendered.used.iter().cloned());
                             self.writes.extend(rendered.writes);
                             return Ok(rendered.text);
                         }

@@ -9,6 +9,7 @@ mod keys;
 mod lock;
 mod telling;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -32,6 +33,7 @@ use crate::domain::serving::ca::{
 };
 use crate::domain::serving::election::{Elector, Timing};
 use crate::domain::serving::objects::{Cluster, KubeSecret, Metadata, Stored};
+use crate::domain::serving::pace::Pace;
 use crate::domain::serving::replica::{Action, Duty, Outcome, Replica};
 use crate::domain::serving::{Now, Trouble};
 use crate::run::limits;
@@ -196,6 +198,17 @@ impl Automatic {
     }
 
     fn keep(mut self, inbox: &Receiver<Event>) {
+        let metrics = Arc::clone(&self.shared.metrics);
+        let rest = |wait| !matches!(inbox.recv_timeout(wait), Ok(Event::End));
+        persist(&metrics, rest, || self.keep_on(inbox));
+        if let Some(ask) = self.replica.release(self.now()) {
+            let _heard = self.locks.perform(&mut self.kube, &ask);
+            self.shared.log.info("leadership given back", &[]);
+        }
+    }
+
+    /// Until the end of the process.
+    fn keep_on(&mut self, inbox: &Receiver<Event>) {
         let mut in_a_row = 0;
         loop {
             self.read_file();
@@ -213,7 +226,7 @@ impl Automatic {
             let file = self.config.ca_file.as_ref().map(|_| limits::CERTIFICATE_LOOK);
             match inbox.recv_timeout(file.map_or(wait, |look| wait.min(look))) {
                 Ok(Event::Changed) => self.replica.wake(self.clock.now()),
-                Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Event::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if !matches!(action, Action::Wait(_)) {
@@ -223,10 +236,6 @@ impl Automatic {
                 self.replica.hear(&action, outcome, began, now, spread());
             }
             self.tell(self.now());
-        }
-        if let Some(ask) = self.replica.release(self.now()) {
-            let _heard = self.locks.perform(&mut self.kube, &ask);
-            self.shared.log.info("leadership given back", &[]);
         }
     }
 
@@ -307,7 +316,8 @@ impl Automatic {
             }
         };
         let before = self.secret.clone();
-        let written = self.kube.ask("CA", Quiet::UNLESS_FAILED, |client, namespace| match before {
+        // Who may read it is meant to write it.
+        let written = self.kube.ask("new CA", Quiet::ABSENT, |client, namespace| match before {
             Some(mut stored) => {
                 stored.object.data = data;
                 client.update(&stored)
@@ -414,6 +424,18 @@ impl Automatic {
     }
 }
 
+/// Does `work` until it ends by itself: neither may serving end with a bug here, nor this work unnoticed, or the
+/// certificate would expire. Each panic is counted, and the log has its place. `rest` waits, and says whether to go on.
+fn persist(metrics: &Metrics, mut rest: impl FnMut(Duration) -> bool, mut work: impl FnMut()) {
+    let mut pace = Pace::new();
+    while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+        metrics.panicked();
+        if !rest(pace.fail(None, spread())) {
+            return;
+        }
+    }
+}
+
 /// Of an object that we create, so that people know where it comes from.
 fn labelled(namespace: &str, name: &str) -> Metadata {
     let mut metadata = Metadata::named(namespace, name);
@@ -424,4 +446,28 @@ fn labelled(namespace: &str, name: &str) -> Metadata {
         let _none_before = metadata.labels.insert(label.to_owned(), value.to_owned());
     }
     metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::ProcessFigures;
+
+    #[test]
+    fn a_bug_is_counted_and_the_work_goes_on() {
+        for (end, want) in [(4, 3), (9, 5)] {
+            let (metrics, mut runs, mut waits) = (Metrics::new(1), 0, Vec::new());
+            let rest = |wait| {
+                waits.push(wait);
+                waits.len() < 5
+            };
+            persist(&metrics, rest, || {
+                runs += 1;
+                assert_eq!(runs, end, "a bug");
+            });
+            let text = metrics.text(&ProcessFigures::default());
+            assert!(text.contains(&format!("vault_injector_panics_total {want}\n")), "{text}");
+            assert_eq!(waits.len(), want);
+        }
+    }
 }

@@ -162,10 +162,11 @@ livenessProbe: {path: /health/live, periodSeconds: 10, timeoutSeconds: 5, failur
   severity: critical
   for: 5m
   expr: >-
-    sum(increase(vault_injector_handshake_failures_total{ {{- .ours -}} }[15m])) > 5
-    unless sum(increase(vault_injector_request_duration_seconds_count{ {{- .ours -}} }[15m])) > 0
+    sum(vault_injector_ca_bundle{ {{- .ours -}} ,state!="present"}) > 0
+    or (sum(increase(vault_injector_handshake_failures_total{ {{- .ours -}} }[15m])) > 5
+    unless sum(increase(vault_injector_request_duration_seconds_count{ {{- .ours -}} }[15m])) > 0)
   summary: API servers do not trust the certificate of vault-injector
-  description: TLS sessions fail and no review comes. The caBundle of the MutatingWebhookConfiguration is most likely not that of the certificate's CA.
+  description: A replica has not seen its CA in the caBundle of the MutatingWebhookConfiguration, or TLS sessions fail and no review comes. The log says what hinders it.
 - alert: VaultInjectorCertificateExpires
   severity: warning
   for: 5m

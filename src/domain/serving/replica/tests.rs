@@ -28,6 +28,7 @@ struct World {
     rbac: Rbac,
     is_up: bool,
     are_secrets_up: bool,
+    is_ca_locked: bool,
     count: u64,
     ca: Option<(u64, Shelf)>,
     lock: (u64, Lock),
@@ -63,6 +64,7 @@ impl World {
             rbac,
             is_up: true,
             are_secrets_up: true,
+            is_ca_locked: false,
             count: 0,
             ca: None,
             lock: (0, Lock::Absent),
@@ -183,6 +185,9 @@ impl World {
     }
 
     fn write_ca(&mut self, actor: &mut Actor, change: Change) -> Result<Shelf, Trouble> {
+        if self.is_ca_locked {
+            return Err(Trouble::Forbidden);
+        }
         let before = match (&self.ca, &actor.replica.store) {
             (None, Store::Absent) => Shelf::default(),
             (Some(_), Store::Absent) => return Err(Trouble::Conflict),
@@ -371,7 +376,7 @@ fn where_secrets_are_forbidden_the_ca_of_the_process_is_replaced_in_time() {
     let mut world = World::new(2, Rbac { secrets: false, ..ALL });
     let mut actors = [world.start(None)];
     world.run(&mut actors, 1);
-    assert!(actors[0].replica.is_alone(world.now().mono));
+    assert!(actors[0].replica.is_alone(world.now()));
     assert_eq!(actors[0].replica.readiness(world.now()), Readiness::Ready);
     world.run_checked(&mut actors, 100 * DAY, 0);
     assert!(world.count > 100, "{}", world.count);
@@ -628,13 +633,57 @@ fn only_secrets_being_away_is_no_reason_to_stay_untrusted() {
     // Where they are forbidden that is said at once; this is an error that lasts.
     world.are_secrets_up = false;
     world.run(&mut actors, 40);
-    assert!(actors[0].replica.is_alone(world.now().mono));
+    assert!(actors[0].replica.is_alone(world.now()));
     assert!(world.trusts(&actors[0].replica.served.as_ref().unwrap().ca));
     // Later the shared one takes over, trusted first.
     world.are_secrets_up = true;
     actors[0].was_trusted = true;
     world.run_checked(&mut actors, 600, 0);
-    assert!(!actors[0].replica.is_alone(world.now().mono));
+    assert!(!actors[0].replica.is_alone(world.now()));
+}
+
+/// A Secret that holds nothing of use and that nobody may write: immutable, or RBAC has it so.
+#[test]
+fn a_useless_secret_that_cannot_be_replaced_is_no_reason_to_stay_untrusted() {
+    let mut world = World::new(14, ALL);
+    let locked = (1, Shelf::default());
+    world.ca = Some(locked.clone());
+    world.is_ca_locked = true;
+    let mut actors: Vec<Actor> = ["a", "b"].map(|name| world.start(Some(name))).into();
+    world.run(&mut actors, 60);
+    assert!(!actors.iter().any(|actor| actor.replica.is_alone(world.now())));
+    world.run(&mut actors, 40);
+    for actor in &actors {
+        assert!(world.trusts(&actor.replica.served.as_ref().unwrap().ca));
+    }
+    assert_eq!(world.patches, 2);
+    // Later it can be written, and all share what is in it, trusted first.
+    world.is_ca_locked = false;
+    world.run_checked(&mut actors, 1000, 0);
+    let ca = world.ca.clone().unwrap().1.current.unwrap().fingerprint;
+    assert!(actors.iter().all(|actor| actor.replica.served.as_ref().unwrap().ca == ca));
+    // Emptied behind our back: the leader fills it before anybody helps himself.
+    world.ca = Some((world.id(), Shelf::default()));
+    let patches = world.patches;
+    world.run_checked(&mut actors, 200, 0);
+    assert_eq!(world.patches, patches + 1);
+}
+
+/// Requests that take two seconds each, of a server that is overloaded.
+#[test]
+fn a_slow_api_server_does_not_cost_the_leadership() {
+    let mut elector = Elector::new("a".to_owned(), Timing::USUAL);
+    let mut now = Now { mono: Mono::at(Duration::from_secs(100)), wall: EPOCH };
+    let write = Ask::Write(Kind::Lease, Record::default());
+    for _renewal in 0..10 {
+        let began = now.mono;
+        now.mono = now.mono + Duration::from_secs(4);
+        elector.hear(&write, Heard::Written(Ok(())), began, now.mono, Spread::MIDDLE);
+        now.mono = now.mono.max(elector.due());
+        let answered = now.mono + Duration::from_secs(3);
+        assert_eq!(elector.role(answered), Role::Leader);
+        assert!(elector.due() >= began + Duration::from_secs(6), "others want to ask, too");
+    }
 }
 
 #[test]

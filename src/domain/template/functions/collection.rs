@@ -217,7 +217,8 @@ pub(super) fn merge<'a>(
     if depth > NESTING_MAX {
         return Err(Fault::new("maps nested too deeply to merge"));
     }
-    eval.meter.steps(from.len())?;
+    // Each is looked up and copied.
+    eval.meter.steps(from.len().saturating_mul(2))?;
     if !from.is_nil() {
         to.make();
     }

@@ -1,15 +1,16 @@
 //! What comes from outside: secrets, files, the environment. Everything is looked up in the snapshot.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Arguments, Function, Param, call, many};
 use crate::base::json::Json;
+use crate::domain::template::Found;
+use crate::domain::template::asked::{Ask, Asking};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::value::{Entries, List, Map, MapOf, Record, SecretView, Text, Value};
-use crate::domain::template::{Found, Want};
 use crate::domain::x509::Bundle;
 
 use Param::Any;
@@ -79,21 +80,19 @@ fn secret<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         return Ok(Value::Nil);
     }
     let path = trimmed_path(values.text_at(0))?;
-    let want = match values.from(1) {
-        [] => Want::Read { path },
-        fields => Want::Write { path, fields: written_fields(fields)? },
+    let looked_up = match values.from(1) {
+        [] => look_up(eval, Ask::Read { path })?,
+        fields => look_up(eval, Ask::Write { path, fields: &written_fields(fields)? })?,
     };
-    if let Some(known) = eval.secrets.get(&want) {
-        return Ok(known.clone());
-    }
-    let Some(Found::Reading(reading)) = look_up(eval, &want)? else { return Ok(Value::Nil) };
-    let data = match &reading.data {
-        Json::Object(members) => Map::of_json(members),
-        _ => Map::nil(MapOf::Any),
-    };
-    let view = Value::Secret(Rc::new(SecretView { reading, data }));
-    eval.secrets.insert(want, view.clone());
-    Ok(view)
+    let Some((Found::Reading(reading), slot)) = looked_up else { return Ok(Value::Nil) };
+    let view = slot.get_or_insert_with(|| {
+        let data = match &reading.data {
+            Json::Object(members) => Map::of_json(members),
+            _ => Map::nil(MapOf::Any),
+        };
+        SecretView { reading, data }
+    });
+    Ok(Value::Secret(view.clone()))
 }
 
 /// The type of what `pkiCert` returns.
@@ -108,11 +107,11 @@ fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
         return Ok(Value::Nil);
     }
     let path = trimmed_path(values.text_at(0))?;
-    let fields = written_fields(values.from(1))?;
-    let destination = eval.destination.to_owned();
-    let bundle = match look_up(eval, &Want::Certificate { path, fields, destination })? {
-        Some(Found::Certificate(bundle)) => Arc::clone(bundle),
-        Some(Found::Reading(reading)) => {
+    let fields = &written_fields(values.from(1))?;
+    let destination = eval.destination;
+    let bundle = match look_up(eval, Ask::Certificate { path, fields, destination })? {
+        Some((Found::Certificate(bundle), _)) => Arc::clone(bundle),
+        Some((Found::Reading(reading), _)) => {
             let bundle = Bundle::of_data(&reading.data).map(Arc::new);
             bundle.ok_or_else(|| Fault::new("the answer holds no certificate but those of CAs"))?
         }
@@ -129,39 +128,44 @@ fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
     Ok(Record::value(CERTIFICATE, fields))
 }
 
-/// Notes that it was asked for, and that it is lacking when nothing is known about it.
-fn look_up<'a>(eval: &mut Eval<'a>, want: &Want) -> Result<Option<&'a Found>> {
-    if !eval.used.contains(want) {
-        let fields = if let Want::Write { fields, .. } = want { Some(fields) } else { None };
+/// Notes that it was asked for. What was found, with the place of what is handed out for it.
+fn look_up<'e, 'a>(
+    eval: &'e mut Eval<'a>,
+    ask: Ask<'_>,
+) -> Result<Option<(&'a Found, &'e mut Option<SecretView<'a>>)>> {
+    let known = &eval.snapshot.found;
+    let (want, found) = match known.get_key_value(&ask as &dyn Asking) {
+        Some((want, found)) => (Cow::Borrowed(want), Some(found)),
+        None => (Cow::Owned(ask.to_want()), None),
+    };
+    if !eval.asked.contains(&want) {
+        let fields = if let Ask::Write { fields, .. } = ask { Some(fields) } else { None };
         let texts = fields.into_iter().flatten().map(|(key, value)| key.len() + value.len());
-        // It stands in three sets.
+        // It may come to stand in three sets.
         for _ in 0..3 {
             eval.meter.maps(usize::from(fields.is_some()))?;
             eval.meter.elements(1 + fields.map_or(0, BTreeMap::len))?;
             eval.meter.text(want.path().len())?;
             texts.clone().try_for_each(|bytes| eval.meter.text(bytes))?;
         }
-        eval.used.insert(want.clone());
     }
-    let mut found = eval.snapshot.found.get(want);
-    if let (None, true, Want::Certificate { path, .. } | Want::Write { path, .. }) =
-        (found, eval.snapshot.complete, want)
-    {
+    let slot = eval.asked.slot(want);
+    let found = found.or_else(|| match ask {
         // Offline, a write has the response that stands for the path.
-        found = eval.snapshot.found.get(&Want::Read { path: path.clone() });
-    }
-    if found.is_none() && !eval.snapshot.complete {
-        eval.lacking.insert(want.clone());
-    }
-    Ok(found)
+        Ask::Certificate { path, .. } | Ask::Write { path, .. } if eval.snapshot.complete => {
+            known.get(&Ask::Read { path } as &dyn Asking)
+        }
+        _ => None,
+    });
+    Ok(found.map(|found| (found, slot)))
 }
 
-fn trimmed_path(path: &[u8]) -> Result<String> {
+fn trimmed_path(path: &[u8]) -> Result<&str> {
     let path = str::from_utf8(path).unwrap_or_default().trim().trim_matches('/');
     if path.is_empty() {
         return Err(Fault::new("a path is empty or not UTF-8"));
     }
-    Ok(path.to_owned())
+    Ok(path)
 }
 
 /// `key=value` arguments; multi-line arguments rely on the trimming.
@@ -185,9 +189,9 @@ fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     if values.text_at(0).is_empty() {
         return Ok(List::texts(Vec::new()));
     }
-    let want = Want::List { path: trimmed_path(values.text_at(0))? };
-    let names = match look_up(eval, &want)? {
-        Some(Found::List(names)) => names.as_slice(),
+    let ask = Ask::List { path: trimmed_path(values.text_at(0))? };
+    let names = match look_up(eval, ask)? {
+        Some((Found::List(names), _)) => names.as_slice(),
         _ => &[],
     };
     eval.meter.elements(names.len())?;
@@ -195,13 +199,13 @@ fn secrets<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 }
 
 fn file<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let path = String::from_utf8_lossy(values.text_at(0)).into_owned();
+    let path = &*String::from_utf8_lossy(values.text_at(0));
     if path.is_empty() {
         return Ok(Value::EMPTY);
     }
-    let sandbox = eval.sandbox.map(str::to_owned);
-    match look_up(eval, &Want::File { path, sandbox })? {
-        Some(Found::File(content)) => Ok(Value::Text(Text::Borrowed(content.expose()))),
+    let sandbox = eval.sandbox;
+    match look_up(eval, Ask::File { path, sandbox })? {
+        Some((Found::File(content), _)) => Ok(Value::Text(Text::Borrowed(content.expose()))),
         _ => Ok(Value::EMPTY),
     }
 }

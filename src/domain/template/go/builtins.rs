@@ -15,7 +15,7 @@ use crate::domain::template::value::{List, MapOf, Text, Value};
 use Param::{Any, Reflect, Text as Words};
 
 /// Printing a value takes so many times as long as copying its text.
-pub(crate) const PRINTING_COST: usize = 8;
+pub(crate) const PRINTING_COST: usize = 12;
 
 /// All digits of the largest floats take some microseconds.
 const STEPS_PER_FLOAT: usize = 500;

@@ -7,6 +7,9 @@ use crate::domain::template::functions::{Function, Param, Run};
 use crate::domain::template::named::{Holding, Named};
 use crate::domain::template::value::{List, Map, MapOf, Of, Text, Value};
 
+/// So many arguments of a call stand on the stack; most calls have no more.
+const FEW: usize = 3;
+
 impl<'a> Eval<'a> {
     /// Calls a function, or a method of `receiver`; `last` is the value of the pipeline so far.
     pub(super) fn call(
@@ -32,20 +35,30 @@ impl<'a> Eval<'a> {
             Run::Or => return self.first_with_truth(true, dot, arguments, last),
             Run::Call(run) => run,
         };
-        let mut values = Vec::with_capacity(given + 1);
-        values.extend(receiver);
+        let count = given + usize::from(receiver.is_some());
+        let mut few = [const { Value::Absent }; FEW];
+        let mut many = Vec::new();
+        let values = if let Some(few) = few.get_mut(..count) {
+            few
+        } else {
+            many.resize(count, Value::Absent);
+            many.as_mut_slice()
+        };
+        let mut slots = values.iter_mut();
+        let mut put = |value| slots.next().map(|slot| *slot = value);
+        receiver.map(&mut put);
         for (i, argument) in arguments.iter().enumerate() {
-            values.push(self.argument(dot, function.param(i), argument)?);
+            put(self.argument(dot, function.param(i), argument)?);
         }
         self.has_literal_first = arguments.first().is_some_and(is_literal);
         self.has_literal_arguments = last.is_none() && arguments.iter().all(is_literal);
         if let Some(last) = last {
             let checked = fit(last, function.param(arguments.len()));
-            values.push(self.placed(checked, at)?);
+            put(self.placed(checked, at)?);
         }
-        let counted = self.count_texts(function, &values);
+        let counted = self.count_texts(function, values);
         self.placed(counted, at)?;
-        let result = run(self, &values).map_err(|fault| fault.within(function.name));
+        let result = run(self, values).map_err(|fault| fault.within(function.name));
         self.placed(result, at)
     }
 

@@ -1,7 +1,5 @@
 //! Walks the trees: control flow, variables, fields, output.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::ast::{DOLLAR, Node, Operand, Pipe, Term, Tree, Variable};
 use super::parser::Parsed;
 use super::print;
@@ -10,18 +8,13 @@ use crate::domain::template::budget::{Budget, Meter};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{self, Expressions};
 use crate::domain::template::value::{Entries, MapOf, Text, Value};
-use crate::domain::template::{FileWrite, Snapshot, Want};
+use crate::domain::template::{Asked, FileWrite, Snapshot};
 
 /// One render in progress.
 pub(crate) struct Eval<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) meter: Meter,
-    /// Everything that was asked for.
-    pub(crate) used: BTreeSet<Want>,
-    /// What of it is not in the snapshot.
-    pub(crate) lacking: BTreeSet<Want>,
-    /// Secrets handed out, so that what a template changes in one stays changed during this render.
-    pub(crate) secrets: BTreeMap<Want, Value<'a>>,
+    pub(crate) asked: Asked<'a>,
     /// The store behind `scratch`.
     pub(crate) scratch: Entries<'a>,
     /// What `writeToFile` was called for so far.
@@ -41,6 +34,8 @@ pub(crate) struct Eval<'a> {
     parsed: &'a Parsed,
     is_strict: bool,
     depth_left: usize,
+    /// `$`: the dot at the start of the current template.
+    dollar: Value<'a>,
     variables: Vec<(Variable, Value<'a>)>,
     /// Where the variables of the current template start.
     base: usize,
@@ -65,9 +60,7 @@ impl<'a> Eval<'a> {
         Self {
             snapshot,
             meter: Meter::new(budget),
-            used: BTreeSet::new(),
-            lacking: BTreeSet::new(),
-            secrets: BTreeMap::new(),
+            asked: Asked::default(),
             scratch: Entries::new(),
             writes: Vec::new(),
             sandbox: None,
@@ -79,6 +72,7 @@ impl<'a> Eval<'a> {
             parsed,
             is_strict,
             depth_left: budget.depth,
+            dollar: Value::Absent,
             variables: Vec::new(),
             base: 0,
             tree: &parsed.root,
@@ -119,11 +113,11 @@ impl<'a> Eval<'a> {
         self.enter(self.tree, 0)?;
         let outer_tree = std::mem::replace(&mut self.tree, tree);
         let outer_base = std::mem::replace(&mut self.base, self.variables.len());
-        self.variables.push((DOLLAR, dot.clone()));
+        let outer_dollar = std::mem::replace(&mut self.dollar, dot.clone());
         self.walk(dot, &tree.body)?;
-        self.forget_variables(self.base + 1);
-        self.variables.truncate(self.base);
+        self.forget_variables(self.base);
         self.base = outer_base;
+        self.dollar = outer_dollar;
         self.tree = outer_tree;
         self.leave();
         Ok(())
@@ -379,30 +373,27 @@ impl<'a> Eval<'a> {
     }
 
     fn assign(&mut self, variable: Variable, value: Value<'a>, at: usize) -> Result<()> {
-        let found = self.variables.iter().rposition(|(name, _)| *name == variable);
-        let Some(found) = found.filter(|found| *found >= self.base) else {
-            let name = self.parsed.variables.get(variable.0).map_or("", |name| name);
-            return self.fault(at, format!("undefined variable: {name}"));
-        };
-        let searched = self.meter.read(self.variables.len() - found);
-        self.placed(searched, at)?;
-        if let Some(slot) = self.variables.get_mut(found) {
-            slot.1 = value;
-        }
+        *self.slot(variable, at)? = value;
         Ok(())
     }
 
     pub(super) fn variable(&mut self, variable: Variable, at: usize) -> Result<Value<'a>> {
+        self.slot(variable, at).cloned()
+    }
+
+    /// Where the innermost variable of this name is.
+    fn slot(&mut self, variable: Variable, at: usize) -> Result<&mut Value<'a>> {
         let own = self.variables.get(self.base..).unwrap_or_default();
-        let Some(found) = own.iter().rposition(|(name, _)| *name == variable) else {
+        let found = own.iter().rposition(|(name, _)| *name == variable);
+        let searched = self.meter.read(own.len() - found.unwrap_or(0));
+        self.placed(searched, at)?;
+        if found.is_none() && variable != DOLLAR {
             let name = self.parsed.variables.get(variable.0).map_or("", |name| name);
             return self.fault(at, format!("undefined variable: {name}"));
-        };
-        let distance = own.len() - found;
-        let value = own.get(found).map_or(Value::Absent, |(_, value)| value.clone());
-        let searched = self.meter.read(distance);
-        self.placed(searched, at)?;
-        Ok(value)
+        }
+        let variables = self.variables.get_mut(self.base..).unwrap_or_default();
+        let own = found.and_then(|found| variables.get_mut(found));
+        Ok(own.map_or(&mut self.dollar, |(_, value)| value))
     }
 
     /// A nil at the end of a command is no value for whoever comes next.
@@ -517,20 +508,15 @@ impl<'a> Eval<'a> {
                 None => Ok(Value::Nil),
             },
             Value::NilPointer(of) => self.fault(at, format!("nil pointer evaluating {of}.{name}")),
-            other => {
-                let fields = other.fields().unwrap_or_default();
-                match fields.into_iter().find(|(field, _)| *field == name) {
-                    Some(_) if has_arguments => self.fault(
-                        at,
-                        format!("{name} has arguments but cannot be invoked as function"),
-                    ),
-                    Some((_, value)) => Ok(value),
-                    None => {
-                        let of = other.type_name();
-                        self.fault(at, format!("can't evaluate field {name} in type {of}"))
-                    }
+            other => match other.field(name) {
+                Some(_) if has_arguments => self
+                    .fault(at, format!("{name} has arguments but cannot be invoked as function")),
+                Some(value) => Ok(value),
+                None => {
+                    let of = other.type_name();
+                    self.fault(at, format!("can't evaluate field {name} in type {of}"))
                 }
-            }
+            },
         }
     }
 }

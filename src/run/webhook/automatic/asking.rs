@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
-use super::Event;
 use super::lock::trouble_of;
+use super::{Event, persist};
 use crate::adapter::clock::Clock;
 use crate::adapter::entropy::spread;
 use crate::adapter::kube::{KubeClient, Watch, Watched};
@@ -133,12 +134,18 @@ impl Kube {
     /// A thread that does nothing but wake this one. It ends with the process, or when nobody listens.
     fn watch(&self, client: Arc<KubeClient>) {
         let (events, log, metrics) = (self.events.clone(), self.log, Arc::clone(&self.metrics));
-        let watch = Watch::<WebhookConfiguration>::new(client, "", &self.watched);
+        let clock = self.clock;
+        let watch = Watch::new(client, "", &self.watched);
         // Never sent anything: waiting for it is how this thread sleeps.
         let (alive, never) = channel();
         let work = move || {
             let _alive: Sender<()> = alive;
-            keep_watching(watch, &events, &never, log, &metrics);
+            // Nothing ever comes.
+            let rest = |wait| never.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+            let told = String::new();
+            let mut watcher = Watcher { watch, clock, events, log, metrics, told, failures: 0 };
+            let metrics = Arc::clone(&watcher.metrics);
+            persist(&metrics, rest, || watcher.keep_watching(rest));
         };
         let thread = thread::Builder::new().name("webhook-watch".to_owned()).spawn(work);
         if let Err(error) = thread {
@@ -147,45 +154,68 @@ impl Kube {
     }
 }
 
-fn keep_watching(
-    mut watch: Watch<WebhookConfiguration>,
-    events: &Sender<Event>,
-    never: &Receiver<()>,
+/// Wakes the other thread when the webhook configuration changes, or when nobody can tell.
+struct Watcher {
+    watch: Watch<WebhookConfiguration>,
+    clock: Clock,
+    events: Sender<Event>,
     log: Log,
-    metrics: &Metrics,
-) {
-    let mut pace = Pace::new();
-    let mut told = String::new();
-    loop {
-        let error = match watch.next() {
-            Ok(seen) => {
-                pace.succeed();
-                told.clear();
-                match &seen {
-                    Watched::Unchanged => continue,
-                    Watched::Absent => log.debug("no webhook configuration", &[]),
-                    Watched::Present(stored) => {
-                        let version = &stored.object.metadata.resource_version;
-                        log.debug("webhook configuration changed", &[("version", version)]);
+    metrics: Arc<Metrics>,
+    /// The failure that the log has.
+    told: String,
+    /// In a row.
+    failures: u32,
+}
+
+/// A watch that breaks after so long did work: load balancers end what is silent, API servers restart.
+const WORKED: Duration = Duration::from_secs(10);
+
+impl Watcher {
+    /// Until nobody listens.
+    fn keep_watching(&mut self, rest: impl Fn(Duration) -> bool) {
+        let mut pace = Pace::new();
+        loop {
+            let began = self.clock.now();
+            match self.watch.next() {
+                Ok(seen) => {
+                    self.failures = 0;
+                    pace.succeed();
+                    self.told.clear();
+                    match &seen {
+                        Watched::Unchanged => continue,
+                        Watched::Absent => self.log.debug("no webhook configuration", &[]),
+                        Watched::Present(stored) => {
+                            let version = &stored.object.metadata.resource_version;
+                            self.log
+                                .debug("webhook configuration changed", &[("version", version)]);
+                        }
                     }
                 }
-                if events.send(Event::Changed).is_err() {
-                    return;
+                Err(error) => {
+                    if self.clock.now().since(began) >= WORKED {
+                        pace.succeed();
+                    }
+                    self.tell(&error);
+                    if !rest(pace.fail(error.retry_after(), spread())) {
+                        return;
+                    }
                 }
-                continue;
             }
-            Err(error) => error,
-        };
-        metrics.kubernetes_failed("watch");
-        let text = error.to_string();
-        if told != text {
-            let fields: [(&str, &dyn fmt::Display); 2] = [("what", &"watch"), ("error", &text)];
-            log.warn("keeping the certificate is hindered, trying again", &fields);
-            told = text;
+            if self.events.send(Event::Changed).is_err() {
+                return;
+            }
         }
-        let wait = pace.fail(error.retry_after(), spread());
-        if never.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-            return;
+    }
+
+    /// Once for each cause, and not for a single break.
+    fn tell(&mut self, error: &KubeError) {
+        self.metrics.kubernetes_failed("watch");
+        self.failures = self.failures.saturating_add(1);
+        let text = error.to_string();
+        if self.failures > 1 && self.told != text {
+            let fields: [(&str, &dyn fmt::Display); 2] = [("what", &"watch"), ("error", &text)];
+            self.log.warn("keeping the certificate is hindered, trying again", &fields);
+            self.told = text;
         }
     }
 }

@@ -49,7 +49,7 @@ impl Telling {
         self.tell_bundle(replica, now);
         self.tell_readiness(replica.readiness(now));
         self.metrics.ca_ends(replica.signer(now).map(|ca| ca.not_after));
-        let is_alone = replica.is_alone(now.mono);
+        let is_alone = replica.is_alone(now);
         if is_alone && !self.is_alone {
             self.log.info(
                 "the CA is kept in memory and replaced with each start: no Secret can be used for it",

@@ -24,7 +24,7 @@ const NEST_MAX: u32 = 1000;
 /// Bytes of a text that a search with one instruction reads per step.
 const BYTES_PER_STEP: usize = 16;
 /// The same for every search after the first: most end soon after where they start.
-const BYTES_PER_LATER_STEP: usize = 64;
+const BYTES_PER_LATER_STEP: usize = 32;
 
 /// A compiled expression.
 pub(super) struct Machine {
