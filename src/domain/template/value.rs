@@ -194,6 +194,11 @@ impl<'a> List<'a> {
         Value::List(Self::new(Of::Any, items))
     }
 
+    /// Go's nil slice.
+    pub(crate) fn nil(of: Of) -> Value<'a> {
+        Value::List(Self { is_nil: true, ..Self::new(of, Vec::new()) })
+    }
+
     pub(crate) fn texts(items: Vec<Text<'a>>) -> Value<'a> {
         Value::List(Self::new(Of::Text, items.into_iter().map(Value::Text).collect()))
     }
@@ -251,6 +256,11 @@ impl<'a> Map<'a> {
 
     pub(crate) fn is_nil(&self) -> bool {
         self.0.is_nil.get()
+    }
+
+    /// From now on the map is none that is nil.
+    pub(crate) fn make(&self) {
+        self.0.is_nil.set(false);
     }
 
     pub(crate) fn any(entries: Entries<'a>) -> Value<'a> {

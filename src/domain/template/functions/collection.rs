@@ -219,6 +219,9 @@ pub(super) fn merge<'a>(
     }
     // Each is looked up and copied.
     eval.meter.steps(from.len().saturating_mul(2))?;
+    if !from.is_nil() {
+        to.make();
+    }
     for (key, value) in from.entries() {
         match (to.get(&key), &value) {
             (Some(Value::Map(inner)), Value::Map(other)) if inner.len() > 0 => {

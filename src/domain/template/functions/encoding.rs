@@ -48,7 +48,10 @@ pub(super) const TABLE: &[Function] = &[
         "decodes base64; what is no base64 yields the error's text",
         |e, v| match decoded(v.text_at(0), &STANDARD) {
             Ok(bytes) => e.made(bytes),
-            Err(at) => e.made(format!("illegal base64 data at input byte {at}").into_bytes()),
+            Err(_) => {
+                let at = base64_fault(v.text_at(0));
+                e.made(format!("illegal base64 data at input byte {at}").into_bytes())
+            }
         },
     ),
     call("sprig_b64enc", &[Text], "encodes as base64", |e, v| encode(e, v, &STANDARD)),
@@ -76,6 +79,24 @@ pub(super) fn decoded(text: &[u8], engine: &GeneralPurpose) -> std::result::Resu
         base64::DecodeError::InvalidByte(at, _) => at,
         _ => bare.len() / 4 * 4,
     })
+}
+
+/// Where Go says that a text is no base64: at the first wrong byte, or at the start of a group that ends early.
+fn base64_fault(text: &[u8]) -> usize {
+    // Digits since the last whole four, and the padding that was seen.
+    let (mut digits, mut padding) = (0, 0);
+    for (at, byte) in text.iter().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n')) {
+        match byte {
+            b'=' if padding == 0 && digits >= 2 => padding = digits - 1,
+            b'=' if padding == 1 => padding = 2,
+            _ if padding == 1 => return at - 1,
+            _ if padding == 2 => return at,
+            b'+' | b'/' => digits = (digits + 1) % 4,
+            _ if byte.is_ascii_alphanumeric() => digits = (digits + 1) % 4,
+            _ => return at,
+        }
+    }
+    if padding == 1 { text.len() } else { text.len() - digits }
 }
 
 fn decode<'a>(
@@ -150,13 +171,24 @@ fn base32_decode<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<
     }
 }
 
-/// The bytes, or where the text is wrong.
+/// The bytes, or where the text is wrong, by Go's count. What follows the padding of the last eight is not
+/// looked at.
 fn base32_bytes(text: &[u8]) -> std::result::Result<Vec<u8>, usize> {
-    let digits = text.iter().position(|b| *b == b'=').unwrap_or(text.len());
     let mut out = Vec::with_capacity(text.len());
     let (mut bits, mut count) = (0_u32, 0);
-    for (at, byte) in text.iter().take(digits).enumerate() {
+    // How many digits there are since the last whole eight.
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        if *byte == b'=' && digits >= 2 && rest.len() < 8 {
+            let padding = rest.get(..7 - digits).ok_or(text.len())?;
+            if let Some(wrong) = padding.iter().position(|byte| *byte != b'=') {
+                return Err(at + wrong);
+            }
+            return if matches!(digits, 3 | 6) { Err(at) } else { Ok(out) };
+        }
         let digit = BASE32.iter().position(|b| b == byte).ok_or(at)?;
+        digits = (digits + 1) % 8;
         bits = (bits << 5 | u32::try_from(digit).unwrap_or(0)) & 0xfff;
         count += 5;
         if count >= 8 {
@@ -164,9 +196,5 @@ fn base32_bytes(text: &[u8]) -> std::result::Result<Vec<u8>, usize> {
             out.push(u8::try_from(bits >> count & 0xff).unwrap_or(0));
         }
     }
-    let has_right_end = matches!(digits % 8, 0 | 2 | 4 | 5 | 7)
-        && text.len().is_multiple_of(8)
-        && text.len() - digits < 8
-        && text.iter().skip(digits).all(|b| *b == b'=');
-    if has_right_end { Ok(out) } else { Err(text.len()) }
+    if digits == 0 { Ok(out) } else { Err(text.len() - digits) }
 }

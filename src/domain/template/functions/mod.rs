@@ -24,6 +24,7 @@ mod sprig_number;
 mod sprig_path;
 mod sprig_text;
 mod sprig_value;
+mod sprig_words;
 mod text;
 mod toml;
 mod uppercase;

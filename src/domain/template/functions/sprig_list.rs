@@ -1,6 +1,6 @@
 //! Sprig: lists. Those named `must…` behave the same: a wrong argument is an error in both.
 
-use super::sprig_value::{same, strings};
+use super::sprig_value::{same, shown, strings};
 use super::text::joined;
 use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
@@ -29,7 +29,7 @@ const COMPACT: Code = |e, v| {
 };
 const FIRST: Code = |e, v| Ok(items(e, &v.value_at(0))?.first().cloned().unwrap_or(Value::Nil));
 const HAS: Code = |e, v| match v.value_at(1) {
-    list if list.is_nil() => Ok(Value::Bool(false)),
+    list if list.is_nothing() => Ok(Value::Bool(false)),
     list => {
         let items = items(e, &list)?;
         Ok(Value::Bool(holds(e, items, &v.value_at(0))?))
@@ -37,8 +37,8 @@ const HAS: Code = |e, v| match v.value_at(1) {
 };
 const INITIAL: Code = |e, v| {
     let list = v.value_at(0);
-    let items = items(e, &list)?;
-    Ok(List::any(items.split_last().map_or_else(Vec::new, |(_, rest)| rest.to_vec())))
+    let items = items(e, &list)?.split_last();
+    Ok(items.map_or_else(|| List::nil(Of::Any), |(_, rest)| List::any(rest.to_vec())))
 };
 const LAST: Code = |e, v| Ok(items(e, &v.value_at(0))?.last().cloned().unwrap_or(Value::Nil));
 const LIST: Code = |e, v| {
@@ -52,7 +52,8 @@ const PREPEND: Code = |e, v| {
 };
 const REST: Code = |e, v| {
     let list = v.value_at(0);
-    Ok(List::any(items(e, &list)?.from(1).to_vec()))
+    let items = items(e, &list)?.split_first();
+    Ok(items.map_or_else(|| List::nil(Of::Any), |(_, rest)| List::any(rest.to_vec())))
 };
 const REVERSE: Code = |e, v| {
     let list = v.value_at(0);
@@ -89,7 +90,7 @@ pub(super) const TABLE: &[Function] = &[
         for list in v {
             out.extend_from_slice(items(e, list)?);
         }
-        Ok(List::any(out))
+        Ok(if out.is_empty() { List::nil(Of::Any) } else { List::any(out) })
     }),
     call("sprig_first", &[Any], "the first element, nil without one", FIRST),
     call("sprig_has", &[Any, Any], "whether the value is in the list", HAS),
@@ -126,7 +127,11 @@ pub(super) const TABLE: &[Function] = &[
     many("sprig_seq", &[Int], "the integers from one to another, as text", seq),
     many("sprig_slice", &[Any, Any], "the elements from one index to before another", slice),
     call("sprig_sortAlpha", &[Any], "the elements as texts, sorted", |e, v| {
-        let mut texts = strings(e, &v.value_at(0))?;
+        let list = v.value_at(0);
+        let mut texts = match list {
+            Value::List(_) => strings(e, &list)?,
+            other => vec![shown(e, &other)?],
+        };
         texts.sort_unstable();
         Ok(List::texts(texts.into_iter().map(Text::from).collect()))
     }),

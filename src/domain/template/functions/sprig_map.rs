@@ -63,6 +63,9 @@ pub(super) const TABLE: &[Function] = &[
     }),
     call("sprig_set", &[Dict, Words, Any], "the map with a key set", |e, v| {
         e.meter.text(v.text_at(1).len())?;
+        if v.map_at(0).is_nil() {
+            return Err(Fault::new("nothing can be put into a map that is nil"));
+        }
         put(e, &v.map_at(0), Text::from(v.text_at(1).to_vec()), v.value_at(2))?;
         Ok(v.value_at(0))
     }),
@@ -94,13 +97,16 @@ fn dig<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     if keys.is_empty() {
         return Err(Fault::new("want keys, a default and a map"));
     }
+    let wrong = || Fault::new("want texts as keys, and maps under all but the last");
+    if !keys.iter().all(|key| matches!(key, Value::Text(_))) {
+        return Err(wrong());
+    }
     let mut value = start.clone();
-    for key in keys {
-        let (Value::Map(map), Value::Text(key)) = (&value, key) else {
-            return Err(Fault::new("want texts as keys, and maps under all but the last"));
-        };
+    for (i, _) in keys.iter().enumerate() {
+        let key = keys.text_at(i);
+        let Value::Map(map) = &value else { return Err(wrong()) };
         if map.of() != MapOf::Any {
-            return Err(Fault::new("want texts as keys, and maps under all but the last"));
+            return Err(wrong());
         }
         match map.get(key) {
             Some(next) => value = next,

@@ -1,5 +1,7 @@
 //! Sprig: arithmetic on whatever can be read as a number; what cannot is 0.
 
+use std::num::IntErrorKind;
+
 use super::sprig_value::shown;
 use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
@@ -18,13 +20,18 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_add1", &[Any], "one more", |_, v| {
         Ok(Value::Int64(int(&v.value_at(0)).wrapping_add(1)))
     }),
-    call("sprig_add1f", &[Any], "one more, of a decimal", |_, v| {
-        Ok(Value::Float(Decimal::combine(float(&v.value_at(0)), 1.0, '+')))
+    call("sprig_add1f", &[Any], "one more, of a decimal", |e, v| {
+        decimals(e, &[v.value_at(0), Value::Float(1.0)], '+')
     }),
     many("sprig_addf", &[Any], "the sum of decimals", |e, v| decimals(e, v, '+')),
     call("sprig_atoi", &[Words], "an integer of a text, 0 when it is none", |_, v| {
-        let number = str::from_utf8(v.text_at(0)).ok().and_then(|text| text.parse().ok());
-        Ok(Value::Int(number.unwrap_or(0)))
+        let number = str::from_utf8(v.text_at(0)).unwrap_or_default().parse::<i64>();
+        // Beside its error Go gives the number that comes closest.
+        Ok(Value::Int(number.unwrap_or_else(|error| match error.kind() {
+            IntErrorKind::PosOverflow => i64::MAX,
+            IntErrorKind::NegOverflow => i64::MIN,
+            _ => 0,
+        })))
     }),
     many("sprig_biggest", &[Any, Any], "the largest integer", MAX),
     call("sprig_ceil", &[Any], "the next whole number up", |_, v| {
@@ -47,9 +54,9 @@ pub(super) const TABLE: &[Function] = &[
         Ok(Value::Int64(int(&v.value_at(0))))
     }),
     many("sprig_max", &[Any, Any], "the largest integer", MAX),
-    many("sprig_maxf", &[Any, Any], "the largest float", |_, v| folded(v, f64::max)),
+    many("sprig_maxf", &[Any, Any], "the largest float", |_, v| folded(v, larger)),
     many("sprig_min", &[Any, Any], "the smallest integer", |_, v| fold(v, i64::min)),
-    many("sprig_minf", &[Any, Any], "the smallest float", |_, v| folded(v, f64::min)),
+    many("sprig_minf", &[Any, Any], "the smallest float", |_, v| folded(v, |a, b| -larger(-a, -b))),
     call("sprig_mod", &[Any, Any], "the rest of a division of integers", |_, v| {
         divided(v, i64::wrapping_rem)
     }),
@@ -65,6 +72,8 @@ pub(super) const TABLE: &[Function] = &[
     }),
 ];
 
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// As Go's `cast` does it.
 #[expect(
     clippy::cast_possible_truncation,
@@ -77,6 +86,8 @@ pub(super) fn int(value: &Value<'_>) -> i64 {
         Value::Named(Named::Month(n) | Named::Weekday(n)) => *n,
         Value::Byte(n) => (*n).into(),
         Value::Uint64(n) => *n as i64,
+        // What does not fit is the lowest number, as on the machines that agents run on.
+        Value::Float(n) if !(-TWO_TO_63..TWO_TO_63).contains(n) => i64::MIN,
         Value::Float(n) => *n as i64,
         Value::Bool(truth) => (*truth).into(),
         Value::Text(text) | Value::Number(text) => {
@@ -106,6 +117,14 @@ fn fold<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Value<
     Ok(Value::Int64(values.iter().map(int).reduce(combine).unwrap_or(0)))
 }
 
+/// Go's `math.Max`: infinity before NaN before any other number.
+fn larger(a: f64, b: f64) -> f64 {
+    if (a.is_nan() || b.is_nan()) && a != f64::INFINITY && b != f64::INFINITY {
+        return f64::NAN;
+    }
+    if a == 0.0 && b == 0.0 && a.is_sign_negative() { b } else { a.max(b) }
+}
+
 fn folded<'a>(values: &[Value<'a>], combine: fn(f64, f64) -> f64) -> Result<Value<'a>> {
     Ok(Value::Float(values.iter().map(float).reduce(combine).unwrap_or(0.0)))
 }
@@ -119,6 +138,9 @@ fn divided<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Val
 
 fn decimals<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
     eval.meter.steps(values.len().saturating_mul(STEPS_PER_DECIMAL))?;
+    if values.iter().any(|value| !float(value).is_finite()) {
+        return Err(Fault::new("infinity, or no number at all, is no decimal"));
+    }
     if operator == '/' && values.from(1).iter().any(|value| float(value) == 0.0) {
         return Err(Fault::new("division by zero"));
     }
@@ -178,11 +200,16 @@ impl Decimal {
 
     /// Rounded half away from zero.
     fn over(self, other: Self) -> Option<Self> {
-        let exponent = -PLACES + other.exponent;
-        let digits = self.at(exponent).filter(|_| self.exponent >= exponent)?;
-        let (quotient, rest) = (digits.checked_div(other.digits)?, digits % other.digits);
-        let away = digits.signum() * other.digits.signum();
-        let rounds = rest.unsigned_abs().checked_mul(2)? >= other.digits.unsigned_abs();
+        let shift = self.exponent.checked_sub(other.exponent)?.checked_add(PLACES)?;
+        let power = 10_i128.checked_pow(shift.unsigned_abs());
+        let (digits, divisor) = match (shift < 0, power.and_then(|n| other.digits.checked_mul(n))) {
+            (false, _) => (self.digits.checked_mul(power?)?, other.digits),
+            (true, Some(divisor)) => (self.digits, divisor),
+            (true, None) => return Some(Self { digits: 0, exponent: 0 }),
+        };
+        let (quotient, rest) = (digits.checked_div(divisor)?, digits % divisor);
+        let away = digits.signum() * divisor.signum();
+        let rounds = rest.unsigned_abs().checked_mul(2)? >= divisor.unsigned_abs();
         Some(Self { digits: quotient + if rounds { away } else { 0 }, exponent: -PLACES })
     }
 

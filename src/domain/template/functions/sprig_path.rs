@@ -86,29 +86,27 @@ fn url_parse<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>>
     let (scheme, rest) = scheme(text).ok_or_else(|| bad("no scheme before the colon"))?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let is_opaque = !scheme.is_empty() && !rest.is_empty() && !rest.starts_with('/');
-    let (authority, path) = match rest.strip_prefix("//") {
+    if scheme.is_empty() && rest.split('/').next().is_some_and(|first| first.contains(':')) {
+        return Err(bad("a colon before the first slash, and no scheme"));
+    }
+    let is_rooted = scheme.is_empty() && rest.starts_with("///");
+    let (authority, path) = match rest.strip_prefix("//").filter(|_| !is_rooted) {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (name, port) = match host.rfind(':').filter(|at| !host.ends_with(']') && *at < host.len()) {
-        Some(at) => host.split_at(at),
-        None => (host, ""),
-    };
-    if !port.bytes().skip(1).all(|byte| byte.is_ascii_digit()) {
-        return Err(bad("the port is no number"));
-    }
+    let (host, hostname) = url_host(host).map_err(bad)?;
     let decoded = |text: &str| unescaped(text).ok_or_else(|| bad("a wrong percent escape"));
     let path = if is_opaque { Vec::new() } else { decoded(path)? };
     let parts: [(&str, Vec<u8>); 8] = [
         ("fragment", decoded(fragment)?),
-        ("host", decoded(host)?),
-        ("hostname", decoded(name.trim_start_matches('[').trim_end_matches(']'))?),
+        ("host", host),
+        ("hostname", hostname),
         ("opaque", if is_opaque { rest.into() } else { Vec::new() }),
         ("path", path),
         ("query", query.into()),
         ("scheme", scheme.to_ascii_lowercase().into_bytes()),
-        ("userinfo", user.into()),
+        ("userinfo", url_user(user).map_err(bad)?),
     ];
     let entry = |(key, value): (&'static str, Vec<u8>)| {
         (Text::Borrowed(key.as_bytes()), Value::text(value))
@@ -147,10 +145,63 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn escaped(text: &[u8]) -> Vec<u8> {
+/// What stays as it is in a host, beside letters, digits and `-_.~`.
+const HOST: &[u8] = b"!$&'()*+,;=:[]<>\"";
+
+/// The host with its port, and without. A colon is for a port, or inside of brackets.
+fn url_host(text: &str) -> std::result::Result<(Vec<u8>, Vec<u8>), &'static str> {
+    let address_end = match text.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.rfind(']').ok_or("a bracket without its other one")?;
+            let address = rest.get(..end).unwrap_or_default();
+            let (address, zone) = address.split_once("%25").unwrap_or((address, "0"));
+            if address.parse::<std::net::Ipv6Addr>().is_err() || zone.is_empty() {
+                return Err("no IPv6 address in the brackets");
+            }
+            end + 2
+        }
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (name, port) = text.split_at(address_end);
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("the port is no number");
+    }
+    // In a host only bytes beyond ASCII, and the sign itself, may be escaped.
+    let has_plain_escape =
+        name.split('%').skip(1).any(|after| !after.starts_with("25") && after < "8");
+    let is_odd = |byte: u8| {
+        byte.is_ascii()
+            && !byte.is_ascii_alphanumeric()
+            && !b"-_.~%".contains(&byte)
+            && !HOST.contains(&byte)
+    };
+    if has_plain_escape || name.bytes().any(is_odd) {
+        return Err("a character that no host has");
+    }
+    let name = unescaped(name).ok_or("a wrong percent escape")?;
+    let bare = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(&name);
+    Ok(([name.as_slice(), port.as_bytes()].concat(), bare.to_vec()))
+}
+
+/// Name and password, escaped in the usual way.
+fn url_user(text: &str) -> std::result::Result<Vec<u8>, &'static str> {
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte))
+    {
+        return Err("a character that no user has");
+    }
+    let part = |text| unescaped(text).map(|text| escaped(&text, b"$&+,;="));
+    let parts: Option<Vec<Vec<u8>>> = text.splitn(2, ':').map(part).collect();
+    Ok(parts.ok_or("a wrong percent escape")?.join(&b':'))
+}
+
+/// All but letters, digits, `-_.~` and what else stays.
+fn escaped(text: &[u8], stays: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     for byte in text {
-        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@!'()*".contains(byte) {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(byte) || stays.contains(byte) {
             out.push(*byte);
         } else {
             out.extend_from_slice(format!("%{byte:02X}").as_bytes());
@@ -169,29 +220,37 @@ fn url_join<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
         }
     };
     let (scheme, opaque, host) = (text("scheme")?, text("opaque")?, text("host")?);
-    let (path, user) = (escaped(&text("path")?), text("userinfo")?);
+    let (path, fragment) = (text("path")?, text("fragment")?);
+    let path = if path == b"*" { path } else { escaped(&path, b"$&+,/:;=@") };
+    let user = text("userinfo")?;
+    let user = str::from_utf8(&user).ok().ok_or("not UTF-8").and_then(url_user);
+    let user = user.map_err(|what| Fault::new(format!("userinfo: {what}")))?;
     let mut out = Vec::new();
     if !scheme.is_empty() {
         out.extend_from_slice(&scheme);
         out.push(b':');
     }
     if opaque.is_empty() {
-        if !host.is_empty() || !user.is_empty() {
+        let is_local = host.is_empty() && user.is_empty();
+        if !is_local || (!scheme.is_empty() && !path.is_empty()) {
             out.extend_from_slice(b"//");
-            if !user.is_empty() {
-                out.extend_from_slice(&user);
-                out.push(b'@');
-            }
-            out.extend_from_slice(&host);
-            if !path.is_empty() && !path.starts_with(b"/") {
-                out.push(b'/');
-            }
+        }
+        if !user.is_empty() {
+            out.extend_from_slice(&user);
+            out.push(b'@');
+        }
+        out.extend_from_slice(&escaped(&host, HOST));
+        let first = path.split(|byte| *byte == b'/').next().unwrap_or_default();
+        if !host.is_empty() && !path.is_empty() && !path.starts_with(b"/") {
+            out.push(b'/');
+        } else if out.is_empty() && first.contains(&b':') {
+            out.extend_from_slice(b"./");
         }
         out.extend_from_slice(&path);
     } else {
         out.extend_from_slice(&opaque);
     }
-    for (mark, part) in [(b'?', text("query")?), (b'#', escaped(&text("fragment")?))] {
+    for (mark, part) in [(b'?', text("query")?), (b'#', escaped(&fragment, b"$&+,/:;=?@!()*"))] {
         if !part.is_empty() {
             out.push(mark);
             out.extend_from_slice(&part);

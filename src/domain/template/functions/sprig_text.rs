@@ -1,6 +1,7 @@
 //! Sprig: texts. Lengths and positions are bytes, as in Go.
 
-use super::text::{cased, count_find, cut, find, part, pieces, replaced, runes, trim, trim_space};
+use super::sprig_words;
+use super::text::{cased, count_find, cut, find, part, pieces, replaced, trim, trim_space};
 use super::uppercase::{lower, lower_char, mapped, title_char, upper, upper_char};
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
@@ -20,7 +21,9 @@ pub(super) const TABLE: &[Function] = &[
         "the text cut at both ends, with ellipses",
         |e, v| abbreviated(e, v.text_at(2), v.int_at(0), v.int_at(1)),
     ),
-    call("sprig_camelcase", &[Words], "some_words as SomeWords", |e, v| cased(e, v, camel)),
+    call("sprig_camelcase", &[Words], "some_words as SomeWords", |e, v| {
+        cased(e, v, sprig_words::camel)
+    }),
     call("sprig_contains", &[Words, Words], "whether the first text is in the second", |e, v| {
         count_find(e, v.text_at(1), v.text_at(0))?;
         Ok(Value::Bool(find(v.text_at(1), v.text_at(0)).is_some()))
@@ -41,26 +44,32 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_initials", &[Words], "the first letter of each word", |e, v| {
         cased(e, v, |text| {
             let mut after_space = true;
-            let firsts = runes(text).filter(|(c, _)| {
+            // Sprig takes every byte for a character.
+            let firsts = text.iter().copied().map(char::from).filter(|c| {
                 let is_first = after_space && !c.is_whitespace();
                 after_space = c.is_whitespace();
                 is_first
             });
-            firsts.map(|(c, _)| c).collect::<String>().into_bytes()
+            firsts.collect::<String>().into_bytes()
         })
     }),
     call("sprig_kebabcase", &[Words], "SomeWords as some-words", |e, v| {
         e.meter.text(v.text_at(0).len().saturating_mul(2))?;
-        e.made(words(v.text_at(0), '-'))
+        e.made(sprig_words::connected(v.text_at(0), '-'))
     }),
     call("sprig_lower", &[Words], "the text in lower case", |e, v| cased(e, v, lower)),
     call("sprig_nindent", &[Int, Words], "a newline, and blanks before every line", |e, v| {
         indent(e, v, b"\n")
     }),
     call("sprig_nospace", &[Words], "the text without white space", |e, v| {
+        // Sprig takes every byte for a character, unless there is nothing to remove.
         cased(e, v, |text| {
-            let kept = runes(text).map(|(c, _)| c).filter(|c| !c.is_whitespace());
-            kept.collect::<String>().into_bytes()
+            let chars = || text.iter().copied().map(char::from);
+            if chars().any(char::is_whitespace) {
+                chars().filter(|c| !c.is_whitespace()).collect::<String>().into_bytes()
+            } else {
+                text.to_vec()
+            }
         })
     }),
     call(
@@ -84,7 +93,7 @@ pub(super) const TABLE: &[Function] = &[
     ),
     call("sprig_snakecase", &[Words], "SomeWords as some_words", |e, v| {
         e.meter.text(v.text_at(0).len().saturating_mul(2))?;
-        e.made(words(v.text_at(0), '_'))
+        e.made(sprig_words::connected(v.text_at(0), '_'))
     }),
     call(
         "sprig_split",
@@ -287,71 +296,6 @@ fn abbreviated<'a>(eval: &mut Eval<'a>, text: &[u8], offset: i64, width: i64) ->
         [ELLIPSIS, cut(offset, offset + kept - 3), ELLIPSIS].concat()
     };
     eval.made(out)
-}
-
-fn is_connector(c: char) -> bool {
-    matches!(c, '-' | '_') || c.is_whitespace()
-}
-
-/// Connectors at the start stay, and of several in a row all but one.
-fn camel(text: &[u8]) -> Vec<u8> {
-    let mut out = String::new();
-    let mut chars = runes(text).map(|(c, _)| c).peekable();
-    while let Some(c) = chars.next_if(|c| is_connector(*c)) {
-        out.push(c);
-    }
-    let Some(first) = chars.next() else { return out.into_bytes() };
-    let mut last = upper_char(first);
-    for c in chars {
-        match (is_connector(last), is_connector(c)) {
-            (true, true) => {
-                out.push(last);
-                last = c;
-            }
-            (true, false) => last = upper_char(c),
-            (false, _) => {
-                out.push(last);
-                last = lower_char(c);
-            }
-        }
-    }
-    out.push(last);
-    out.into_bytes()
-}
-
-/// Words start at capitals, at the last capital of several before a small letter, and at digits before a
-/// small letter.
-fn words(text: &[u8], connector: char) -> Vec<u8> {
-    let chars: Vec<char> = runes(text).map(|(c, _)| c).collect();
-    let at = |i: usize| chars.get(i).copied().unwrap_or(connector);
-    let is_small = |c: char| c.is_alphabetic() && !c.is_uppercase();
-    let mut out = String::new();
-    let mut in_number_word = false;
-    for (i, c) in chars.iter().copied().enumerate() {
-        if is_connector(c) {
-            out.push(connector);
-            in_number_word = false;
-            continue;
-        }
-        let before = if i == 0 { connector } else { at(i - 1) };
-        let starts = if c.is_uppercase() {
-            !before.is_uppercase() || is_small(at(i + 1))
-        } else if c.is_numeric() && !before.is_numeric() && !in_number_word {
-            let end = (i..chars.len()).find(|i| !at(*i).is_numeric()).unwrap_or(chars.len());
-            in_number_word = is_small(at(end));
-            in_number_word
-        } else {
-            false
-        };
-        if c.is_uppercase() {
-            in_number_word = false;
-        }
-        if starts && !is_connector(before) {
-            out.push(connector);
-        }
-        out.push(lower_char(c));
-    }
-    out.into_bytes()
 }
 
 /// Lines of at most `width` bytes. A longer word is broken, or stands on a line of its own.

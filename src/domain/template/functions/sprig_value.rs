@@ -1,15 +1,23 @@
 //! Sprig: defaults, kinds of values, values as text.
 
+use std::rc::Rc;
+
 use super::text::joined;
-use super::{Arguments, Function, Param, call, many};
+use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::builtins::PRINTING_COST;
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{print, quote};
+use crate::domain::template::named::Named;
 use crate::domain::template::value::{Entries, List, Map, Text, Value};
 
 use super::collection::NESTING_MAX;
 use Param::{Any, Bool, Text as Words};
+
+const COPY: Code = |e, v| match v.value_at(0) {
+    value if value.is_nothing() => Err(Fault::new("nil cannot be copied")),
+    value => copy(e, &value, 0),
+};
 
 /// Sorted by name.
 pub(super) const TABLE: &[Function] = &[
@@ -26,7 +34,7 @@ pub(super) const TABLE: &[Function] = &[
     many("sprig_coalesce", &[Any], "the first argument that is not empty", |_, v| {
         Ok(v.iter().find(|value| value.truth()).cloned().unwrap_or(Value::Nil))
     }),
-    call("sprig_deepCopy", &[Any], "a copy that shares nothing", |e, v| copy(e, &v.value_at(0), 0)),
+    call("sprig_deepCopy", &[Any], "a copy that shares nothing", COPY),
     call(
         "sprig_deepEqual",
         &[Any, Any],
@@ -52,9 +60,7 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_kindOf", &[Any], "Go's name of the value's kind", |_, v| {
         Ok(Value::text(v.value_at(0).kind_name()))
     }),
-    call("sprig_mustDeepCopy", &[Any], "a copy that shares nothing", |e, v| {
-        copy(e, &v.value_at(0), 0)
-    }),
+    call("sprig_mustDeepCopy", &[Any], "a copy that shares nothing", COPY),
     many("sprig_quote", &[Any], "the arguments in double quotes, without nil", |e, v| {
         let texts = texts(e, v)?;
         joined(e, b" ", texts.into_iter().map(|text| quote::quote(&text, false).into_bytes()))
@@ -111,7 +117,7 @@ pub(super) fn shown(eval: &mut Eval<'_>, value: &Value<'_>) -> Result<Vec<u8>> {
 }
 
 fn texts(eval: &mut Eval<'_>, values: &[Value<'_>]) -> Result<Vec<Vec<u8>>> {
-    let values = values.iter().filter(|value| !value.is_nil());
+    let values = values.iter().filter(|value| !value.is_nothing());
     values.map(|value| shown(eval, value)).collect()
 }
 
@@ -131,6 +137,12 @@ fn copy<'a>(eval: &mut Eval<'a>, value: &Value<'a>, depth: usize) -> Result<Valu
         return Err(Fault::new("a value nested too deeply to copy"));
     }
     match value {
+        Value::Map(map) if map.is_nil() => Ok(Value::Map(Map::nil(map.of()))),
+        // Sprig copies no fields that a package keeps to itself.
+        Value::Named(Named::Version(_, holding)) => {
+            Ok(Value::Named(Named::Version(Rc::default(), *holding)))
+        }
+        Value::List(list) if list.is_nil => Ok(List::nil(list.of)),
         Value::List(list) => {
             eval.meter.elements(list.len())?;
             let items = list.iter().map(|item| copy(eval, item, depth + 1));
@@ -163,7 +175,7 @@ pub(super) fn same(
     }
     match (a, b) {
         (Value::List(a), Value::List(b)) => {
-            if a.len() != b.len() {
+            if a.len() != b.len() || a.is_nil != b.is_nil {
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b.iter()) {
@@ -174,7 +186,7 @@ pub(super) fn same(
             Ok(true)
         }
         (Value::Map(a), Value::Map(b)) => {
-            if a.len() != b.len() {
+            if a.len() != b.len() || a.is_nil() != b.is_nil() {
                 return Ok(false);
             }
             for ((a_key, a), (b_key, b)) in a.entries().into_iter().zip(b.entries()) {

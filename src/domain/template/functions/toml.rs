@@ -215,6 +215,7 @@ impl<'a> Encoder<'_, 'a> {
         Ok(match value {
             Value::Absent | Value::Nil | Value::NilPointer(_) => Form::None,
             Value::List(list) if list.is_nil => Form::None,
+            Value::Map(map) if map.is_nil() => Form::None,
             Value::List(list) => {
                 self.enter()?;
                 let mut are_tables = !list.is_empty();

@@ -5,7 +5,7 @@ use super::eval::Eval;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{Function, Param, Run};
 use crate::domain::template::named::{Holding, Named};
-use crate::domain::template::value::{Entries, List, Map, MapOf, Of, Text, Value};
+use crate::domain::template::value::{List, Map, MapOf, Of, Text, Value};
 
 /// So many arguments of a call stand on the stack; most calls have no more.
 const FEW: usize = 3;
@@ -220,9 +220,9 @@ impl Param {
     fn zero<'a>(self) -> Value<'a> {
         match self {
             Self::Any => Value::Nil,
-            Self::Map => Value::Map(Map::new(MapOf::Any, Entries::new())),
-            Self::Anys => List::any(Vec::new()),
-            Self::Texts => List::texts(Vec::new()),
+            Self::Map => Value::Map(Map::nil(MapOf::Any)),
+            Self::Anys => List::nil(Of::Any),
+            Self::Texts => List::nil(Of::Text),
             Self::Location | Self::Version => Value::NilPointer(self.type_name()),
             _ => Value::Absent,
         }

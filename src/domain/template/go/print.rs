@@ -150,6 +150,12 @@ impl Printer {
             Value::Complex(re, im) => self.complex(value, *re, *im, verb),
             Value::Text(text) | Value::Number(text) => self.text(value, text, verb),
             Value::Named(named) => self.named(value, named, verb, depth),
+            Value::List(List { is_nil: true, .. }) if self.flags.sharp_v => {
+                self.push(format!("{}(nil)", value.type_name()).as_bytes())
+            }
+            Value::Map(map) if self.flags.sharp_v && map.is_nil() => {
+                self.push(format!("{}(nil)", value.type_name()).as_bytes())
+            }
             Value::List(list) => self.list(list, value.type_name(), verb, depth),
             Value::Map(map) => {
                 let entries = map.entries().into_iter().map(|(key, item)| (Value::Text(key), item));

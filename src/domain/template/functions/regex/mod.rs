@@ -23,6 +23,12 @@ use crate::domain::template::value::{List, Of, Text, Value};
 
 use Param::{Int, Text as Words};
 
+/// Whether a character is of a category of Unicode, as Go knows them.
+pub(super) fn in_category(name: &str) -> impl Fn(char) -> bool + use<> {
+    let class = unicode::class(name);
+    move |c| class.as_ref().is_some_and(|class| class.contains(c.into()))
+}
+
 /// Sorted by name.
 pub(super) const TABLE: &[Function] = &[
     call(
