@@ -108,7 +108,7 @@ pub(crate) const KUBE: KubeLimits = KubeLimits {
 };
 
 /// One render. Real templates take thousands of steps and give a few KiB; Vault's largest secret has 1 MiB.
-/// A hostile template ends within about a second and 64 MiB.
+/// A hostile template ends within about two seconds and 64 MiB.
 pub(crate) const RENDER: Budget =
     Budget { steps: 10_000_000, depth: 250, output_bytes: 8 * 1024 * 1024 };
 
