@@ -1,5 +1,7 @@
 //! Sprig: paths and URLs.
 
+use core::net::Ipv6Addr;
+
 use super::{Arguments, Code, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
@@ -155,7 +157,7 @@ fn url_host(text: &str) -> std::result::Result<(Vec<u8>, Vec<u8>), &'static str>
             let end = rest.rfind(']').ok_or("a bracket without its other one")?;
             let address = rest.get(..end).unwrap_or_default();
             let (address, zone) = address.split_once("%25").unwrap_or((address, "0"));
-            if address.parse::<core::net::Ipv6Addr>().is_err() || zone.is_empty() {
+            if address.parse::<Ipv6Addr>().is_err() || zone.is_empty() {
                 return Err("no IPv6 address in the brackets");
             }
             end + 2

@@ -126,7 +126,9 @@ impl<'a> Eval<'a> {
             Param::Int => number.and_then(|n| n.int).map(Value::Int),
             Param::Duration => number.and_then(|n| n.int).map(Named::Duration).map(Value::Named),
             Param::Uint32 => {
-                number.and_then(|n| n.uint).filter(|n| u32::try_from(*n).is_ok()).map(Value::Uint64)
+                let uint = number.and_then(|n| n.uint);
+                // Go cuts what does not fit.
+                uint.map(|n| Value::Uint64(n & u64::from(u32::MAX)))
             }
             Param::Anys
             | Param::Bool
