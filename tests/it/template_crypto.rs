@@ -65,7 +65,7 @@ fn derived_passwords_are_those_of_master_password() {
         assert_eq!(render(&format!(r#"{{{{ {call} "example.com" }}}}"#)), want);
     }
     let call = r#""long" "password" "user" "example.com" }}"#;
-    for counter in ["-1", "4294967296", "1.5", "\"1\""] {
+    for counter in ["-1", "1.5", "\"1\""] {
         let error = error(&format!("{{{{ sprig_derivePassword {counter} {call}"));
         assert_eq!(error, "expected unsigned integer", "{counter}");
     }
