@@ -54,8 +54,7 @@ pub(super) const TABLE: &[Function] = &[
         })
     }),
     call("sprig_kebabcase", &[Words], "SomeWords as some-words", |e, v| {
-        e.meter.text(v.text_at(0).len().saturating_mul(2))?;
-        e.made(sprig_words::connected(v.text_at(0), '-'))
+        connected(e, v.text_at(0), '-')
     }),
     call("sprig_lower", &[Words], "the text in lower case", |e, v| cased(e, v, lower)),
     call("sprig_nindent", &[Int, Words], "a newline, and blanks before every line", |e, v| {
@@ -92,8 +91,7 @@ pub(super) const TABLE: &[Function] = &[
         |e, v| replaced(e, v.text_at(2), v.text_at(0), v.text_at(1)),
     ),
     call("sprig_snakecase", &[Words], "SomeWords as some_words", |e, v| {
-        e.meter.text(v.text_at(0).len().saturating_mul(2))?;
-        e.made(sprig_words::connected(v.text_at(0), '_'))
+        connected(e, v.text_at(0), '_')
     }),
     call(
         "sprig_split",
@@ -229,6 +227,15 @@ pub(super) const TABLE: &[Function] = &[
         |e, v| wrapped(e, v.text_at(2), v.int_at(0), v.text_at(1), true),
     ),
 ];
+
+/// Bytes that finding words takes for each byte of the text.
+const BYTES_PER_WORD_BYTE: usize = 64;
+
+fn connected<'a>(eval: &mut Eval<'a>, text: &[u8], connector: char) -> Result<Value<'a>> {
+    eval.meter.output(text.len().saturating_mul(BYTES_PER_WORD_BYTE))?;
+    eval.meter.text(text.len().saturating_mul(2))?;
+    eval.made(sprig_words::connected(text, connector))
+}
 
 fn trim_all<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     // Every character of the one is looked for among those of the other.

@@ -138,7 +138,7 @@ fn words(text: &[u8]) -> Vec<(Kind, &[u8])> {
         _ => Kind::Other,
     };
     // The kind of each character, and where it ends.
-    let mut signs: Vec<(Kind, usize)> = Vec::new();
+    let mut signs: Vec<(Kind, usize)> = Vec::with_capacity(text.len());
     let mut end = 0;
     for (c, width) in runes(text) {
         end += width;
