@@ -3,23 +3,7 @@
 use std::path::Path;
 
 use super::files::read_bounded;
-
-/// Figures of this process; each is absent when the kernel does not say.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Figures {
-    /// Processor time in user and kernel mode, seconds.
-    pub(crate) cpu_seconds: Option<f64>,
-    /// File descriptors that may be open, infinite without a limit.
-    pub(crate) max_fds: Option<f64>,
-    /// Open file descriptors.
-    pub(crate) open_fds: Option<f64>,
-    /// Bytes in memory.
-    pub(crate) resident_bytes: Option<f64>,
-    /// Seconds between the epoch and the start.
-    pub(crate) start_seconds: Option<f64>,
-    /// Bytes of address space.
-    pub(crate) virtual_bytes: Option<f64>,
-}
+use crate::base::process::ProcessFigures;
 
 /// Bytes of one of these files. `/proc/stat` has a line for each processor and one for all interrupts.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -27,7 +11,7 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 const TICKS: f64 = 100.0;
 
 /// Reads them: four small files and one folder, some 50 µs.
-pub(crate) fn figures() -> Figures {
+pub(crate) fn figures() -> ProcessFigures {
     let stat = text("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold blanks. Of what follows, the state is field 3.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -37,7 +21,7 @@ pub(crate) fn figures() -> Figures {
     let status = text("/proc/self/status").unwrap_or_default();
     let kib = |name: &str| number(&status, name).map(|kib| kib * 1024.0);
     let boot = || number(&text("/proc/stat")?, "btime");
-    Figures {
+    ProcessFigures {
         cpu_seconds: seconds(14).zip(seconds(15)).map(sum),
         max_fds: text("/proc/self/limits").and_then(|limits| number(&limits, "Max open files")),
         open_fds: open_fds(),

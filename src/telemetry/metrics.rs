@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::base::process::ProcessFigures;
+
 /// `Content-Type` of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -23,23 +25,6 @@ pub(crate) struct Decided<'a> {
     pub(crate) namespace: &'a str,
     /// Of an injection.
     pub(crate) injection_type: &'static str,
-}
-
-/// What the operating system says of the process, in the units of the names of the metrics.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ProcessFigures {
-    /// Processor time.
-    pub(crate) cpu_seconds: Option<f64>,
-    /// Limit of file descriptors.
-    pub(crate) max_fds: Option<f64>,
-    /// Open file descriptors.
-    pub(crate) open_fds: Option<f64>,
-    /// Memory in use.
-    pub(crate) resident_bytes: Option<f64>,
-    /// Unix time of the start.
-    pub(crate) start_seconds: Option<f64>,
-    /// Address space in use.
-    pub(crate) virtual_bytes: Option<f64>,
 }
 
 /// What happened to a connection.

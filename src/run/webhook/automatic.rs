@@ -451,7 +451,7 @@ fn labelled(namespace: &str, name: &str) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::ProcessFigures;
+    use crate::base::process::ProcessFigures;
 
     #[test]
     fn a_bug_is_counted_and_the_work_goes_on() {

@@ -26,7 +26,7 @@ use crate::run::limits;
 use crate::telemetry::burst::Burst;
 use crate::telemetry::health::Health;
 use crate::telemetry::log::{Fields, Log};
-use crate::telemetry::metrics::{self, Connection, Decided, Metrics, ProcessFigures};
+use crate::telemetry::metrics::{self, Connection, Decided, Metrics};
 
 /// What requests share.
 pub(super) struct Webhook {
@@ -145,7 +145,7 @@ impl Webhook {
                 }
             },
             path if path == self.telemetry_path => {
-                let text = self.metrics.text(&process_figures());
+                let text = self.metrics.text(&procfs::figures());
                 typed(StatusCode::OK, metrics::CONTENT_TYPE, text.into())
             }
             _ => plain(&Refusal::new(StatusCode::NOT_FOUND, "404 page not found")),
@@ -280,18 +280,6 @@ fn is_json(value: Option<&HeaderValue>) -> bool {
     let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = text.split(';').next().unwrap_or_default();
     kind.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn process_figures() -> ProcessFigures {
-    let figures = procfs::figures();
-    ProcessFigures {
-        cpu_seconds: figures.cpu_seconds,
-        max_fds: figures.max_fds,
-        open_fds: figures.open_fds,
-        resident_bytes: figures.resident_bytes,
-        start_seconds: figures.start_seconds,
-        virtual_bytes: figures.virtual_bytes,
-    }
 }
 
 fn set(reply: &mut Reply, name: HeaderName, value: &'static str) {
