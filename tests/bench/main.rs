@@ -17,6 +17,7 @@ mod support;
 
 mod agents;
 mod proc;
+mod review;
 mod webhook;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ pub(crate) struct Row {
     pub(crate) peer: Option<(&'static str, f64)>,
     /// The highest figure we promise.
     pub(crate) budget: Option<f64>,
+    /// How many times better than the peer's it is to be.
+    pub(crate) times: Option<f64>,
     /// Whether it was read off the clock.
     pub(crate) is_clock_time: bool,
 }
@@ -57,6 +60,13 @@ impl Row {
     fn factor(&self) -> Option<f64> {
         let (_, peer) = self.peer?;
         Some(if self.unit == "1/s" { self.ours / peer } else { peer / self.ours })
+    }
+
+    /// Whether it is over its budget, or behind its promise, by more than the factor `slack`.
+    fn is_over(&self, slack: f64) -> bool {
+        let is_above = self.budget.is_some_and(|most| self.ours > most * slack);
+        let is_behind = self.times.zip(self.factor()).is_some_and(|(least, is)| is * slack < least);
+        is_above || is_behind
     }
 
     /// Above its budget by this factor a figure cannot be the noise of a machine that does other things
@@ -89,7 +99,10 @@ fn main() -> ExitCode {
 
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load averages of this machine, this run included: {}", load.trim());
-    println!("{:<52} {:>12} {:>12}  {:<32} {:>8}", "", "ours", "budget", "peer", "factor");
+    println!(
+        "{:<52} {:>12} {:>12}  {:<32} {:>8} {:>8}",
+        "", "ours", "budget", "peer", "factor", "budget"
+    );
     for row in &rows {
         let number = |value: f64| format!("{value:.*}", if value < 10.0 { 2 } else { 0 });
         let budget = row.budget.map_or_else(String::new, number);
@@ -97,14 +110,13 @@ fn main() -> ExitCode {
             .peer
             .map_or_else(String::new, |(name, value)| format!("{} ({name})", number(value)));
         let factor = row.factor().map_or_else(String::new, |factor| format!("{factor:.1}"));
+        let times = row.times.map_or_else(String::new, |least| format!("{least:.1}"));
         let what = format!("{} [{}]", row.what, row.unit);
-        println!("{what:<52} {:>12} {budget:>12}  {peer:<32} {factor:>8}", number(row.ours));
+        let ours = number(row.ours);
+        println!("{what:<52} {ours:>12} {budget:>12}  {peer:<32} {factor:>8} {times:>8}");
     }
     let over = |strict: bool| {
-        let is_over = move |row: &&Row| {
-            let limit = if strict { 1.0 } else { row.far_off() };
-            row.budget.is_some_and(|most| row.ours > most * limit)
-        };
+        let is_over = move |row: &&Row| row.is_over(if strict { 1.0 } else { row.far_off() });
         rows.iter().filter(is_over).map(|row| row.what).collect::<Vec<_>>()
     };
     println!("over budget: {:?}", over(true));

@@ -1,6 +1,7 @@
 //! The webhook as a cluster runs it, asked over TLS.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,14 +22,24 @@ pub(crate) struct Webhook {
 }
 
 impl Webhook {
-    /// Starts it with `env`, behind the command `prefix`.
+    /// Starts ours with `env`, behind the command `prefix`.
     pub(crate) fn start(prefix: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_program(prefix, &ours(), "webhook", env)
+    }
+
+    /// Starts `program` in `mode`: ours, or one that reads the same variables.
+    pub(crate) fn start_program(
+        prefix: &[&str],
+        program: &Path,
+        mode: &str,
+        env: &[(&str, &str)],
+    ) -> Self {
         let scratch = shared_folder("webhook");
         let port = free_port();
         let ca = Ca::new();
         let (certificate, key) = ca.issue();
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).args(prefix).arg(ours()).arg("webhook");
+        command.args(["--pdeathsig", "KILL", "--"]).args(prefix).arg(program).arg(mode);
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
