@@ -11,6 +11,7 @@ pub(crate) mod kube;
 pub(crate) mod manifest;
 pub(crate) mod net;
 pub(crate) mod owners;
+pub(crate) mod privacy;
 pub(crate) mod process;
 pub(crate) mod procfs;
 pub(crate) mod resolver;

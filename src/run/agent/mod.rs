@@ -26,7 +26,7 @@ use crate::base::report::OneLine;
 use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
 use crate::run::fetching::Fetcher;
-use crate::run::limits;
+use crate::run::{self, limits};
 use crate::telemetry::log::Log;
 use asking::{Answer, Context};
 use driver::Driver;
@@ -58,6 +58,7 @@ pub(crate) fn run(
     log: Log,
 ) -> ExitCode {
     let log = log.named("agent");
+    run::log_panics(log);
     match start(life, config, environment, log) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::FAILURE,
