@@ -317,7 +317,13 @@ impl Blame {
             ) => self.tls_hints.identity,
             _ => "",
         };
-        format!("TLS: {error}{way_out}")
+        match error {
+            // The library shows these as they stand in the program.
+            Error::InvalidCertificate(CertificateError::Other(reason)) => {
+                format!("TLS: invalid peer certificate: {}{way_out}", reason.0)
+            }
+            _ => format!("TLS: {error}{way_out}"),
+        }
     }
 }
 

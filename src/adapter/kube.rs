@@ -18,6 +18,7 @@ use super::http_client::{
     HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, HttpStream, TlsHints,
 };
 use super::tls_client::{Trust, certificates, client_config};
+use super::trust::Authorities;
 use crate::base::address::{Address, AddressError};
 use crate::base::secret::Secret;
 use crate::base::time::Mono;
@@ -315,6 +316,8 @@ impl Links {
     ) -> Result<Self, ClusterError> {
         let unusable = |reason| ClusterError::CaUnusable { path: folder.join("ca.crt"), reason };
         let roots = certificates(ca).map_err(unusable)?;
+        let (roots, _told_when_none_is_left) =
+            Authorities::new(roots, clock.wall()).map_err(unusable)?;
         let tls = client_config(Trust::Roots(roots), None).map_err(unusable)?;
         let client = |timeout| {
             let settings = HttpSettings {

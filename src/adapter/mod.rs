@@ -19,4 +19,5 @@ pub(crate) mod server;
 pub(crate) mod signals;
 pub(crate) mod tls;
 pub(crate) mod tls_client;
+pub(crate) mod trust;
 pub(crate) mod vault;

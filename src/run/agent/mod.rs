@@ -86,12 +86,12 @@ fn start(
     }
     let env = command_environment(environment, &config.vault);
     let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
+    let client = client.map_err(|error| OneLine(&error).to_string())?;
+    for flaw in client.left_out() {
+        log.warn("certificate authority not believed", &[("reason", flaw)]);
+    }
     let context = Context {
-        fetcher: Fetcher {
-            client: client.map_err(|error| OneLine(&error).to_string())?,
-            namespace: config.method.namespace.clone(),
-            clock,
-        },
+        fetcher: Fetcher { client, namespace: config.method.namespace.clone(), clock },
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),
         env: env.clone(),
