@@ -227,7 +227,8 @@ impl HttpStream {
         // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
         let mut reader = self.body.as_reader().take(bound(bytes_max));
-        reader.read_to_end(&mut body).map_err(|e| self.blame.no_answer(&ureq::Error::from(e)))?;
+        let read = read_all(&mut reader, &mut body, bytes_max.saturating_add(1));
+        read.map_err(|e| self.blame.no_answer(&ureq::Error::from(e)))?;
         if body.len() > bytes_max {
             return Err(too_large);
         }
@@ -241,6 +242,35 @@ impl HttpStream {
         HttpLines { reader: BufReader::new(body.into_reader()), bytes_max, blame }
     }
 }
+
+/// Reads to the end, or until there are `bytes_max`. What has to grow grows by half, so that old and new together stay
+/// below twice the bound, and the old one is wiped.
+fn read_all(
+    reader: &mut impl io::Read,
+    body: &mut Zeroizing<Vec<u8>>,
+    bytes_max: usize,
+) -> io::Result<()> {
+    let mut piece = Zeroizing::new([0; PIECE_BYTES]);
+    loop {
+        let count = match reader.read(piece.as_mut()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let read = piece.get(..count).filter(|read| !read.is_empty());
+        let Some(read) = read else { return Ok(()) };
+        let needed = body.len() + read.len();
+        if needed > body.capacity() {
+            let room = (body.capacity() + body.capacity() / 2).clamp(needed, bytes_max.max(needed));
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(body);
+            *body = larger;
+        }
+        body.extend_from_slice(read);
+    }
+}
+
+/// What is read at once.
+const PIECE_BYTES: usize = 8 * 1024;
 
 impl HttpLines {
     /// Waits for the next line and returns it with its end, `None` at the end of the body.

@@ -24,6 +24,8 @@ use crate::domain::x509::Flaw;
 pub(crate) struct ClientLimits {
     /// Bytes of one answer.
     pub(crate) reply_bytes_max: usize,
+    /// Bytes that the values of one answer may take in memory.
+    pub(crate) reply_memory_max: usize,
     /// Bytes of one file of certificates or keys.
     pub(crate) file_bytes_max: usize,
 }
@@ -124,6 +126,7 @@ pub(crate) struct VaultClient {
     /// In normal form.
     address: String,
     left_out: Vec<Flaw>,
+    reply_memory_max: usize,
 }
 
 impl VaultClient {
@@ -167,7 +170,12 @@ impl VaultClient {
         };
         let http = HttpClient::new(settings, clock);
         let http = http.map_err(|reason| ConnectError::Proxy { reason })?;
-        Ok(Self { http, address: address.to_string(), left_out: source.left_out })
+        Ok(Self {
+            http,
+            address: address.to_string(),
+            left_out: source.left_out,
+            reply_memory_max: limits.reply_memory_max,
+        })
     }
 
     /// Configured certificates that are not believed now, for a warning.
@@ -194,7 +202,7 @@ impl VaultClient {
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
         let first = self.exchange(&url, &headers, request)?;
         if !matches!(first.status, 301 | 302 | 307 | 308) {
-            return Ok(reply(first));
+            return Ok(self.reply(first));
         }
         let refused = |why: String| VaultError::Refused {
             method: request.method.word(),
@@ -210,7 +218,12 @@ impl VaultClient {
         if matches!(second.status, 301 | 302 | 307 | 308) {
             return Err(refused(format!("redirected a second time, by {}", origin(&target))));
         }
-        Ok(reply(second))
+        Ok(self.reply(second))
+    }
+
+    fn reply(&self, http: HttpReply) -> Reply {
+        let HttpReply { status, body, retry_after, .. } = http;
+        Reply { status, body, memory_max: self.reply_memory_max, retry_after }
     }
 
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
@@ -239,10 +252,6 @@ impl VaultClient {
             },
         })
     }
-}
-
-fn reply(http: HttpReply) -> Reply {
-    Reply { status: http.status, body: http.body, retry_after: http.retry_after }
 }
 
 /// The address in front of a URL's query.

@@ -16,7 +16,8 @@ use crate::adapter::entropy;
 use crate::base::secret::Secret;
 use crate::domain::vault::{Mount, SecretPath};
 
-const LIMITS: ClientLimits = ClientLimits { reply_bytes_max: 10_000, file_bytes_max: 100_000 };
+const LIMITS: ClientLimits =
+    ClientLimits { reply_bytes_max: 10_000, reply_memory_max: 100_000, file_bytes_max: 100_000 };
 
 /// A server on loopback; what it is asked comes out of `asked`, head and body in one text.
 struct Server {
