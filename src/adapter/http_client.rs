@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use super::resolver::CachingResolver;
 use super::tls_client::TlsConnector;
+use crate::base::address::{Address, parse_port};
 use crate::base::secret::Secret;
 
 /// How to make requests.
@@ -225,7 +227,8 @@ impl HttpStream {
         // Room for the whole at once: a growing vector leaves copies behind that nobody wipes.
         let mut body = Zeroizing::new(Vec::with_capacity(announced.saturating_add(1)));
         let mut reader = self.body.as_reader().take(bound(bytes_max));
-        reader.read_to_end(&mut body).map_err(|e| self.blame.no_answer(&ureq::Error::from(e)))?;
+        let read = read_all(&mut reader, &mut body, bytes_max.saturating_add(1));
+        read.map_err(|e| self.blame.no_answer(&ureq::Error::from(e)))?;
         if body.len() > bytes_max {
             return Err(too_large);
         }
@@ -239,6 +242,35 @@ impl HttpStream {
         HttpLines { reader: BufReader::new(body.into_reader()), bytes_max, blame }
     }
 }
+
+/// Reads to the end, or until there are `bytes_max`. What has to grow grows by half, so that old and new together stay
+/// below twice the bound, and the old one is wiped.
+fn read_all(
+    reader: &mut impl io::Read,
+    body: &mut Zeroizing<Vec<u8>>,
+    bytes_max: usize,
+) -> io::Result<()> {
+    let mut piece = Zeroizing::new([0; PIECE_BYTES]);
+    loop {
+        let count = match reader.read(piece.as_mut()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let read = piece.get(..count).filter(|read| !read.is_empty());
+        let Some(read) = read else { return Ok(()) };
+        let needed = body.len() + read.len();
+        if needed > body.capacity() {
+            let room = (body.capacity() + body.capacity() / 2).clamp(needed, bytes_max.max(needed));
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(body);
+            *body = larger;
+        }
+        body.extend_from_slice(read);
+    }
+}
+
+/// What is read at once.
+const PIECE_BYTES: usize = 8 * 1024;
 
 impl HttpLines {
     /// Waits for the next line and returns it with its end, `None` at the end of the body.
@@ -315,7 +347,13 @@ impl Blame {
             ) => self.tls_hints.identity,
             _ => "",
         };
-        format!("TLS: {error}{way_out}")
+        match error {
+            // The library shows these as they stand in the program.
+            Error::InvalidCertificate(CertificateError::Other(reason)) => {
+                format!("TLS: invalid peer certificate: {}{way_out}", reason.0)
+            }
+            _ => format!("TLS: {error}{way_out}"),
+        }
     }
 }
 
@@ -351,22 +389,23 @@ impl Agents {
     }
 }
 
-/// The value is not shown: it may hold a password.
+/// The value is not shown: it may hold a password. What the library reads must be what we read: it sends the
+/// password there.
 fn parse_proxy(text: &str) -> Result<Proxy, String> {
-    let proxy = Proxy::new(text).map_err(|_may_quote| {
-        "not a proxy address, want http://[user:password@]host:port".to_owned()
-    })?;
-    match proxy.protocol() {
-        ProxyProtocol::Http | ProxyProtocol::Https => Ok(proxy),
-        other => Err(format!("a {other:?} proxy is not supported, want http:// or https://")),
-    }
+    let address = Address::parse_proxy(text).map_err(|error| error.to_string())?;
+    let proxy = Proxy::new(text).ok().filter(|proxy| {
+        let host = proxy.host().trim_start_matches('[').trim_end_matches(']');
+        let is_https = proxy.protocol() == ProxyProtocol::Https;
+        let is_host = host.eq_ignore_ascii_case(&address.host())
+            || host.parse().is_ok_and(|ip: IpAddr| address.host() == ip.to_string());
+        is_host && proxy.port() == address.port() && is_https == address.is_https()
+    });
+    proxy.ok_or_else(|| "not a proxy address, want http://[user:password@]host:port".to_owned())
 }
 
 /// Go's rule for `NO_PROXY`: a list of `*`, names (also of their subdomains), `.suffixes`, addresses and
 /// networks, each perhaps with a port. Loopback is never reached through a proxy.
 fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
-    use std::net::IpAddr;
-
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -384,7 +423,7 @@ fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
         }
         let (name, wanted_port) = match entry.rsplit_once(':') {
             Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
-                (name, digits.parse::<u16>().ok())
+                (name, parse_port(digits))
             }
             _ => (entry, None),
         };
@@ -408,9 +447,7 @@ fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
 }
 
 /// Whether both addresses are of one family and begin with the same `bits` bits.
-fn shares_prefix(a: std::net::IpAddr, b: std::net::IpAddr, bits: &str) -> bool {
-    use std::net::IpAddr;
-
+fn shares_prefix(a: IpAddr, b: IpAddr, bits: &str) -> bool {
     let (a, b, width) = match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
             (u128::from(a.to_bits()), u128::from(b.to_bits()), 32_u32)

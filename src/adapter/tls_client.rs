@@ -4,29 +4,27 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
-    SignatureScheme, StreamOwned,
-};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use ureq::http::Uri;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
 
+use super::trust::{Authorities, Verified};
+
 /// Which servers to believe.
 pub(crate) enum Trust {
     /// Whoever answers.
     Anyone,
     /// Whoever has a certificate of one of these authorities, or one of these very certificates.
-    Roots(Vec<CertificateDer<'static>>),
+    Roots(Authorities),
 }
 
 /// A client's certificate, its chain behind it, and its key.
@@ -60,7 +58,7 @@ pub(crate) fn client_config(
         .map_err(|e| e.to_string())?;
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Anyone => Arc::new(Unverified { provider: Arc::clone(&provider) }),
-        Trust::Roots(roots) => Arc::new(Verified::new(roots, &provider)?),
+        Trust::Roots(roots) => Arc::new(Verified::new(roots, &provider)),
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match identity {
@@ -84,82 +82,6 @@ fn certified(identity: Identity, provider: &CryptoProvider) -> Result<SingleCert
     match pair.keys_match() {
         Ok(()) | Err(rustls::Error::InvalidCertificate(_)) => Ok(SingleCertAndKey::from(pair)),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The usual check of a chain, and one thing more that Go's clients do: a server may show a certificate
-/// that is itself configured as trusted, even one that could sign others, as self-signed ones often can.
-#[derive(Debug)]
-struct Verified {
-    chain: Arc<WebPkiServerVerifier>,
-    pinned: Vec<CertificateDer<'static>>,
-}
-
-impl Verified {
-    fn new(
-        roots: Vec<CertificateDer<'static>>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, String> {
-        let mut store = RootCertStore::empty();
-        let (usable, _unusable) = store.add_parsable_certificates(roots.iter().cloned());
-        if usable == 0 {
-            return Err("no usable CA certificate".to_owned());
-        }
-        let chain =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-                .build()
-                .map_err(|e| e.to_string())?;
-        Ok(Self { chain, pinned: roots })
-    }
-}
-
-impl ServerCertVerifier for Verified {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let checked = self.chain.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        match checked {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::Other(_),
-            )) if self.pinned.iter().any(|root| root == end_entity) => {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            settled => settled,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
     }
 }
 

@@ -6,21 +6,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use ureq::http::Uri;
 
 use super::clock::Clock;
 use super::files;
 use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, TlsHints};
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
+use super::trust::{Authorities, public_authorities};
+use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
+use crate::base::time::Wall;
 use crate::domain::agent_config::Connection;
 use crate::domain::vault::{Reply, Request, VaultError};
+use crate::domain::x509::Flaw;
 
 /// Bounds of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientLimits {
     /// Bytes of one answer.
     pub(crate) reply_bytes_max: usize,
+    /// Bytes that the values of one answer may take in memory.
+    pub(crate) reply_memory_max: usize,
     /// Bytes of one file of certificates or keys.
     pub(crate) file_bytes_max: usize,
 }
@@ -30,15 +35,10 @@ pub(crate) struct ClientLimits {
 pub(crate) enum ConnectError {
     /// Not an address of Vault.
     Address {
-        /// As configured.
+        /// As configured, without what may be a password.
         address: String,
         /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// `https`, and no certificate authority to believe.
-    CaMissing {
-        /// As configured.
-        address: String,
+        reason: AddressError,
     },
     /// A certificate authority that cannot be used.
     CaUnusable {
@@ -75,13 +75,6 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { address, reason } => write!(f, "Vault address \"{address}\": {reason}"),
-            Self::CaMissing { address } => write!(
-                f,
-                "no certificate authority to check {address} with: set vault.ca_cert or VAULT_CACERT \
-                 (a file), vault.ca_path (a folder) or VAULT_CACERT_BYTES (PEM text), or add a system \
-                 bundle such as {}",
-                SYSTEM_BUNDLES.first().unwrap_or(&"")
-            ),
             Self::CaUnusable { place, reason } => write!(f, "{place}: {reason}"),
             Self::ClientPair { reason } => write!(f, "client_cert and client_key: {reason}"),
             Self::File { setting, .. } => f.write_str(setting),
@@ -116,13 +109,24 @@ const TLS_HINTS: TlsHints = TlsHints {
     identity: "; the server wants a client certificate: client_cert and client_key",
 };
 
+/// When nobody named an authority.
+const TLS_HINTS_PUBLIC: TlsHints = TlsHints {
+    untrusted: "; no CA is configured, so that only public ones are believed: name Vault's own by the annotations \
+                tls-secret and ca-cert, or for all pods by AGENT_INJECT_VAULT_CACERT_BYTES of the webhook \
+                (vault.caCert of the chart); without an injector by VAULT_CACERT",
+    ..TLS_HINTS
+};
+
 /// Files of `ca_path` that are looked at.
 const CA_FILES_MAX: usize = 1000;
 
 /// A client of one Vault. Any number of threads may use it at once.
 pub(crate) struct VaultClient {
     http: HttpClient,
+    /// In normal form.
     address: String,
+    left_out: Vec<Flaw>,
+    reply_memory_max: usize,
 }
 
 impl VaultClient {
@@ -132,12 +136,15 @@ impl VaultClient {
         limits: ClientLimits,
         clock: Clock,
     ) -> Result<Self, ConnectError> {
-        let address = connection.address.trim_end_matches('/').to_owned();
-        let is_https = check_address(&address)?;
+        let address = Address::parse(&connection.address).map_err(|reason| {
+            ConnectError::Address { address: shown(&connection.address), reason }
+        })?;
+        let is_https = address.is_https();
         let has_https_proxy =
             connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
+        let mut source = Source { left_out: Vec::new(), is_public: false };
         let tls = if is_https || has_https_proxy {
-            let trust = trust(connection, limits.file_bytes_max)?;
+            let trust = trust(connection, limits.file_bytes_max, clock.wall(), &mut source)?;
             let identity = identity(connection, limits.file_bytes_max)?;
             let has_identity = identity.is_some();
             Some(client_config(trust, identity).map_err(|reason| match has_identity {
@@ -159,10 +166,21 @@ impl VaultClient {
             no_proxy: connection.no_proxy.clone().unwrap_or_default(),
             timeout: connection.timeout.filter(|t| !t.is_zero()).unwrap_or(TIMEOUT),
             reply_bytes_max: limits.reply_bytes_max,
-            tls_hints: &TLS_HINTS,
+            tls_hints: if source.is_public { &TLS_HINTS_PUBLIC } else { &TLS_HINTS },
         };
         let http = HttpClient::new(settings, clock);
-        Ok(Self { http: http.map_err(|reason| ConnectError::Proxy { reason })?, address })
+        let http = http.map_err(|reason| ConnectError::Proxy { reason })?;
+        Ok(Self {
+            http,
+            address: address.to_string(),
+            left_out: source.left_out,
+            reply_memory_max: limits.reply_memory_max,
+        })
+    }
+
+    /// Configured certificates that are not believed now, for a warning.
+    pub(crate) fn left_out(&self) -> &[Flaw] {
+        &self.left_out
     }
 
     /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
@@ -184,7 +202,7 @@ impl VaultClient {
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
         let first = self.exchange(&url, &headers, request)?;
         if !matches!(first.status, 301 | 302 | 307 | 308) {
-            return Ok(reply(first));
+            return Ok(self.reply(first));
         }
         let refused = |why: String| VaultError::Refused {
             method: request.method.word(),
@@ -200,7 +218,12 @@ impl VaultClient {
         if matches!(second.status, 301 | 302 | 307 | 308) {
             return Err(refused(format!("redirected a second time, by {}", origin(&target))));
         }
-        Ok(reply(second))
+        Ok(self.reply(second))
+    }
+
+    fn reply(&self, http: HttpReply) -> Reply {
+        let HttpReply { status, body, retry_after, .. } = http;
+        Reply { status, body, memory_max: self.reply_memory_max, retry_after }
     }
 
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
@@ -231,89 +254,97 @@ impl VaultClient {
     }
 }
 
-fn reply(http: HttpReply) -> Reply {
-    Reply { status: http.status, body: http.body, retry_after: http.retry_after }
+/// The address in front of a URL's query.
+fn address_of(url: &str) -> Result<Address, AddressError> {
+    Address::parse(url.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// Scheme, host and port of a URL that was built or checked here.
 fn origin(url: &str) -> String {
-    let uri = url.parse::<Uri>().unwrap_or_default();
-    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
-}
-
-/// Whether the address is one of HTTPS.
-fn check_address(address: &str) -> Result<bool, ConnectError> {
-    let wrong = |reason| ConnectError::Address { address: address.to_owned(), reason };
-    if address.starts_with("unix:") {
-        return Err(wrong("a Unix socket is not supported, want https:// or http://"));
-    }
-    let uri: Uri = address.parse().map_err(|_e| wrong("not a URL, want https://HOST:PORT"))?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        let reason = "a user name or password in it is not supported";
-        return Err(ConnectError::Address { address: origin(address), reason });
-    }
-    if uri.query().is_some() || uri.host().is_none_or(str::is_empty) {
-        return Err(wrong("want https://HOST:PORT and nothing more than a path behind it"));
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(true),
-        Some("http") => Ok(false),
-        Some(_) | None => Err(wrong("want https:// or http://")),
-    }
+    address_of(url).map(|address| address.origin()).unwrap_or_default()
 }
 
 /// The absolute form of `location`; a step down from HTTPS is refused, as in Vault's client.
 fn redirect_target(from: &str, location: &str) -> Result<String, &'static str> {
-    let from_origin = origin(from);
+    let unusable = |_none| "a redirect without a usable Location";
+    let from = address_of(from).map_err(unusable)?;
     let target = if location.starts_with('/') && !location.starts_with("//") {
-        format!("{from_origin}{location}")
+        format!("{}{location}", from.origin())
     } else {
         location.to_owned()
     };
-    let uri: Uri = target.parse().map_err(|_e| "a redirect without a usable Location")?;
-    if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-        return Err("a redirect without a usable Location");
+    let is_https = address_of(&target).map_err(unusable)?.is_https();
+    if from.is_https() && !is_https {
+        return Err("a redirect from https to http, which would show the token");
     }
-    match uri.scheme_str() {
-        Some("https") => Ok(target),
-        Some("http") if from_origin.starts_with("http:") => Ok(target),
-        Some("http") => Err("a redirect from https to http, which would show the token"),
-        Some(_) | None => Err("a redirect without a usable Location"),
-    }
+    Ok(target)
 }
 
-/// Vault's order: `ca_cert`, then the PEM text, then `ca_path`, then the system.
-fn trust(connection: &Connection, bytes_max: usize) -> Result<Trust, ConnectError> {
+/// What there is to say of where the authorities come from.
+struct Source {
+    left_out: Vec<Flaw>,
+    /// Nobody named an authority of Vault's own.
+    is_public: bool,
+}
+
+/// Vault's order: `ca_cert`, then the PEM text, then `ca_path`, then the system. Where none of them is, as in our own
+/// image, the public authorities that the executable brings.
+fn trust(
+    connection: &Connection,
+    bytes_max: usize,
+    now: Wall,
+    source: &mut Source,
+) -> Result<Trust, ConnectError> {
     if connection.tls_skip_verify {
         return Ok(Trust::Anyone);
     }
+    let (place, found) = authorities(connection, bytes_max, SYSTEM_BUNDLES, source)?;
+    let (authorities, left_out) = match found {
+        Ok(found) if found.is_empty() => Err("holds no PEM certificate".to_owned()),
+        Ok(found) => Authorities::new(found, now),
+        Err(reason) => Err(reason),
+    }
+    .map_err(|reason| ConnectError::CaUnusable { place, reason })?;
+    source.left_out = left_out;
+    Ok(Trust::Roots(authorities))
+}
+
+/// A name for the place, and the certificates in it.
+type Found = (String, Result<Vec<CertificateDer<'static>>, String>);
+
+fn authorities(
+    connection: &Connection,
+    bytes_max: usize,
+    bundles: &[&str],
+    source: &mut Source,
+) -> Result<Found, ConnectError> {
     let is_set = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
     if let Some(path) = is_set(&connection.ca_cert) {
         return of_file("ca_cert", &path, bytes_max);
     }
     if let Some(pem) = is_set(&connection.ca_cert_bytes) {
-        return roots("VAULT_CACERT_BYTES".to_owned(), certificates(pem.as_bytes()));
+        return Ok(("VAULT_CACERT_BYTES".to_owned(), certificates(pem.as_bytes())));
     }
     if let Some(path) = is_set(&connection.ca_path) {
         return of_folder(&path, bytes_max);
     }
+    source.is_public = true;
     if let Some(path) = is_set(&connection.system_ca_file) {
         return of_file("SSL_CERT_FILE", &path, bytes_max);
     }
-    match SYSTEM_BUNDLES.iter().find(|path| Path::new(path).is_file()) {
+    match bundles.iter().find(|path| Path::new(path).is_file()) {
         Some(path) => of_file("the system's certificates", path, bytes_max),
-        None => Err(ConnectError::CaMissing { address: connection.address.clone() }),
+        None => Ok(("the public authorities".to_owned(), Ok(public_authorities()))),
     }
 }
 
-fn of_file(setting: &'static str, path: &str, bytes_max: usize) -> Result<Trust, ConnectError> {
+fn of_file(setting: &'static str, path: &str, bytes_max: usize) -> Result<Found, ConnectError> {
     let pem = read(setting, path, bytes_max)?;
-    roots(format!("{setting} {path}"), certificates(&pem))
+    Ok((format!("{setting} {path}"), certificates(&pem)))
 }
 
 /// All files of a folder that hold certificates; others, such as keys, are passed over.
-fn of_folder(path: &str, bytes_max: usize) -> Result<Trust, ConnectError> {
+fn of_folder(path: &str, bytes_max: usize) -> Result<Found, ConnectError> {
     let unreadable = |e: io::Error| ConnectError::File {
         setting: "ca_path",
         source: io::Error::new(e.kind(), format!("{path}: {e}")),
@@ -327,18 +358,7 @@ fn of_folder(path: &str, bytes_max: usize) -> Result<Trust, ConnectError> {
             found.extend(certificates(&pem).unwrap_or_default());
         }
     }
-    roots(format!("ca_path {path}"), Ok(found))
-}
-
-fn roots(
-    place: String,
-    found: Result<Vec<CertificateDer<'static>>, String>,
-) -> Result<Trust, ConnectError> {
-    match found {
-        Ok(found) if !found.is_empty() => Ok(Trust::Roots(found)),
-        Ok(_) => Err(ConnectError::CaUnusable { place, reason: "holds no PEM certificate".into() }),
-        Err(reason) => Err(ConnectError::CaUnusable { place, reason }),
-    }
+    Ok((format!("ca_path {path}"), Ok(found)))
 }
 
 fn identity(connection: &Connection, bytes_max: usize) -> Result<Option<Identity>, ConnectError> {

@@ -3,10 +3,12 @@
 //! Vault's own client keeps numbers as they were sent (`json.Number`), and templates print them so.
 //! `serde_json::Value` would turn `1.10` into `1.1` and a long integer into a float.
 
+mod parse;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::value::RawValue;
+use self::parse::Parser;
 
 /// How deep arrays and objects may nest: what `serde_json` itself allows.
 pub const DEPTH_MAX: usize = 128;
@@ -40,6 +42,8 @@ pub enum JsonError {
     },
     /// Nested deeper than [`DEPTH_MAX`].
     Deep,
+    /// It would take more memory than it may.
+    Large,
 }
 
 impl fmt::Display for JsonError {
@@ -47,6 +51,7 @@ impl fmt::Display for JsonError {
         match self {
             Self::Syntax { line, column } => write!(f, "not JSON at line {line} column {column}"),
             Self::Deep => write!(f, "JSON nested deeper than {DEPTH_MAX}"),
+            Self::Large => f.write_str("its values take too much memory"),
         }
     }
 }
@@ -56,8 +61,13 @@ impl std::error::Error for JsonError {}
 impl Json {
     /// Reads one JSON text; white space around it is allowed, anything else after it is not.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
-        let raw: &RawValue = serde_json::from_slice(text).map_err(|e| syntax(&e))?;
-        of_raw(raw, 0)
+        Self::parse_within(text, usize::MAX)
+    }
+
+    /// The same, of a text that may hold anything: a value that would take more than `memory` bytes is refused
+    /// before it has taken them.
+    pub fn parse_within(text: &[u8], memory: usize) -> Result<Self, JsonError> {
+        Parser::new(text, memory)?.whole()
     }
 
     /// The member `key` of an object.
@@ -100,12 +110,15 @@ impl Json {
 
     /// Compact JSON text, keys sorted, no HTML escapes.
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
+        // Counted first: a text that grows takes its memory twice and leaves copies behind.
+        let mut length = Length(0);
+        self.write(&mut length);
+        let mut out = String::with_capacity(length.0);
         self.write(&mut out);
         out
     }
 
-    fn write(&self, out: &mut String) {
+    fn write(&self, out: &mut impl Sink) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
@@ -150,58 +163,70 @@ impl fmt::Debug for Json {
     }
 }
 
-fn write_string(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
+/// What a value is written to.
+trait Sink {
+    fn push_str(&mut self, text: &str);
+
+    fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
 }
 
-fn syntax(error: &serde_json::Error) -> JsonError {
-    JsonError::Syntax { line: error.line(), column: error.column() }
+impl Sink for String {
+    fn push_str(&mut self, text: &str) {
+        Self::push_str(self, text);
+    }
 }
 
-/// `RawValue` hands over each value's own text; the first byte tells its kind.
-fn of_raw(raw: &RawValue, depth: usize) -> Result<Json, JsonError> {
-    if depth >= DEPTH_MAX {
-        return Err(JsonError::Deep);
+struct Length(usize);
+
+impl Sink for Length {
+    fn push_str(&mut self, text: &str) {
+        self.0 += text.len();
     }
-    let text = raw.get();
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            let members: BTreeMap<String, &RawValue> =
-                serde_json::from_str(text).map_err(|e| syntax(&e))?;
-            let members = members.into_iter().map(|(k, v)| Ok((k, of_raw(v, depth + 1)?)));
-            Ok(Json::Object(members.collect::<Result<_, JsonError>>()?))
+}
+
+/// The escapes that `serde_json` writes.
+fn write_string(text: &str, out: &mut impl Sink) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || b"\"\\".contains(&byte)) {
+        let (plain, escaped) = rest.split_at(at);
+        out.push_str(plain);
+        let mut escaped = escaped.chars();
+        match escaped.next() {
+            Some('\u{8}') => out.push_str("\\b"),
+            Some('\t') => out.push_str("\\t"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\u{c}') => out.push_str("\\f"),
+            Some('\r') => out.push_str("\\r"),
+            Some(c @ ('"' | '\\')) => {
+                out.push('\\');
+                out.push(c);
+            }
+            Some(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            None => {}
         }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| syntax(&e))?;
-            let items = items.into_iter().map(|v| of_raw(v, depth + 1));
-            Ok(Json::Array(items.collect::<Result<_, _>>()?))
-        }
-        Some(b'"') => Ok(Json::String(serde_json::from_str(text).map_err(|e| syntax(&e))?)),
-        Some(b't') => Ok(Json::Bool(true)),
-        Some(b'f') => Ok(Json::Bool(false)),
-        Some(b'n') | None => Ok(Json::Null),
-        Some(_) => Ok(Json::Number(text.into())),
+        rest = escaped.as_str();
     }
+    out.push_str(rest);
+    out.push('"');
+}
+
+/// Of [`lists_of_texts`].
+pub(crate) type Lists = Vec<Option<Vec<String>>>;
+
+/// The lists of texts that stand in an object under `names`, in the order of these: of each the first `texts_max`
+/// texts with their first `chars_max` characters, `None` for what is no list. Nothing else of the text is made.
+/// `None` for a value that is no object.
+pub(crate) fn lists_of_texts(
+    text: &[u8],
+    names: &[&str],
+    texts_max: usize,
+    chars_max: usize,
+) -> Result<Option<Lists>, JsonError> {
+    Parser::new(text, usize::MAX)?.lists(names, texts_max, chars_max)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keeps_the_text_of_numbers() {
-        let text = br#"{"b":[1.10,1e3,12345678901234567890,-0.0],"a":"\u00e9\n"}"#;
-        let json = Json::parse(text).unwrap();
-        assert_eq!(json.to_text(), r#"{"a":"é\n","b":[1.10,1e3,12345678901234567890,-0.0]}"#);
-    }
-
-    #[test]
-    fn refuses_garbage_and_depth_without_showing_content() {
-        assert!(matches!(Json::parse(b"{\"a\": hunter2}"), Err(JsonError::Syntax { .. })));
-        assert!(Json::parse(b"{} x").is_err());
-        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(Json::parse(deep.as_bytes()), Err(JsonError::Deep));
-        let debug = format!("{:?}", Json::parse(br#"{"k":"hunter2"}"#).unwrap());
-        assert_eq!(debug, "object of 1");
-    }
-}
+mod tests;

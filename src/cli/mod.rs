@@ -1,5 +1,6 @@
 //! Argv and environment become a mode with its configuration. The only reader of either.
 
+mod address;
 mod agent;
 mod inject;
 mod render;
@@ -35,6 +36,7 @@ command line or configuration (a restart will not).
 /// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
 /// 2 wrong command line or configuration (a restart will not).
 pub fn main() -> ExitCode {
+    hide_panics();
     crate::run::prepare();
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -62,6 +64,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// From now on a panic is one line that names its place. Its message may hold what was computed on.
+fn hide_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        complain(&format!("vault-injector: panicked at {place}, this is a bug\n"));
+    }));
 }
 
 /// Version, commit and target, as far as the build knew them.
@@ -115,4 +125,45 @@ pub(crate) fn say(text: &(impl AsRef<[u8]> + ?Sized)) {
 /// The one place of this layer that writes to standard error.
 pub(crate) fn complain(text: &str) {
     let _unread = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    use crate::telemetry::log::{Format, Level, Log};
+
+    /// Set for a second process of these tests, which panics for the first.
+    const PANICS: &str = "VAULT_INJECTOR_TEST_PANICS";
+
+    /// The hook is the whole process', so it is tried in one of its own.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "says which of the two processes this is")]
+    fn a_panic_tells_its_place_and_nothing_else() {
+        if let Ok(hook) = std::env::var(PANICS) {
+            match hook.as_str() {
+                "log" => crate::run::log_panics(Log::new(Level::Info, Format::Json, "agent")),
+                _ => hide_panics(),
+            }
+            let panicked = std::panic::catch_unwind(|| panic!("holds {}", "hunter2"));
+            assert!(panicked.is_err());
+            return;
+        }
+        for hook in ["log", "words"] {
+            let shown = Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "cli::tests::a_panic_tells_its_place_and_nothing_else",
+                    "--nocapture",
+                ])
+                .env(PANICS, hook)
+                .output()
+                .unwrap();
+            let text = [shown.stdout, shown.stderr].concat();
+            let text = String::from_utf8_lossy(&text);
+            assert!(text.contains("src/cli/mod.rs:") && text.contains("this is a bug"), "{text}");
+            assert!(!text.contains("hunter2") && !text.contains("holds"), "{text}");
+        }
+    }
 }

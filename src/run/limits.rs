@@ -89,12 +89,21 @@ pub(crate) const EVENTS_WORTH_A_TRIM: u32 = 64;
 /// 1 MiB; lists of very large mounts reach a few MiB.
 pub(crate) const VAULT_REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes that the values of one answer may take. Three bytes of text can become fifty in memory, so the bytes of the
+/// text bound nothing. With the text, which is there meanwhile, an answer of any shape stays below 24 MiB; the default
+/// limit of an agent is 32 MiB, and at rest it takes some 5. The largest text that Vault takes fits, also as some
+/// 100,000 names of a list or 50,000 keys.
+pub(crate) const VAULT_REPLY_MEMORY_MAX: usize = 14 * 1024 * 1024;
+
 /// Bytes of a file that we read: tokens, certificates, template sources, configurations.
 pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Of a client of Vault.
-pub(crate) const VAULT_CLIENT: ClientLimits =
-    ClientLimits { reply_bytes_max: VAULT_REPLY_BYTES_MAX, file_bytes_max: FILE_BYTES_MAX };
+pub(crate) const VAULT_CLIENT: ClientLimits = ClientLimits {
+    reply_bytes_max: VAULT_REPLY_BYTES_MAX,
+    reply_memory_max: VAULT_REPLY_MEMORY_MAX,
+    file_bytes_max: FILE_BYTES_MAX,
+};
 
 /// Of a client of Kubernetes. Its objects have at most 1.5 MiB (etcd's limit), base64 included; API servers
 /// answer within a second unless they are in trouble. A watch that hangs is noticed after `watch` and

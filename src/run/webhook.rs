@@ -26,7 +26,7 @@ use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
 use crate::adapter::server::{Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
-use crate::run::limits;
+use crate::run::{self, limits};
 use crate::telemetry::health::Health;
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::Metrics;
@@ -113,7 +113,7 @@ pub(crate) fn check_cipher_suites(names: &[String]) -> Result<(), impl std::erro
 
 /// Serves until SIGTERM or SIGINT, and then until what had begun is answered.
 pub(crate) fn run(config: Config, log: Log) -> Result<(), WebhookError> {
-    tell_panics_by_place(log);
+    run::log_panics(log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -235,12 +235,4 @@ async fn trim_when_idle(webhook: Rc<Webhook>) {
         allocator::trim();
         busy.events.set(0);
     }
-}
-
-/// From now on a panic is one log line that names its place. Its message may hold what was computed on.
-fn tell_panics_by_place(log: Log) {
-    std::panic::set_hook(Box::new(move |info| {
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        log.error("panicked, this is a bug", &[("place", &place)]);
-    }));
 }

@@ -16,7 +16,8 @@ use crate::adapter::entropy;
 use crate::base::secret::Secret;
 use crate::domain::vault::{Mount, SecretPath};
 
-const LIMITS: ClientLimits = ClientLimits { reply_bytes_max: 10_000, file_bytes_max: 100_000 };
+const LIMITS: ClientLimits =
+    ClientLimits { reply_bytes_max: 10_000, reply_memory_max: 100_000, file_bytes_max: 100_000 };
 
 /// A server on loopback; what it is asked comes out of `asked`, head and body in one text.
 struct Server {
@@ -179,9 +180,16 @@ fn a_redirect_never_takes_the_token_off_tls() {
     assert_eq!(redirect_target(from, "/v1/y").unwrap(), "https://vault:8200/v1/y");
     assert_eq!(redirect_target(from, "https://other/v1/y").unwrap(), "https://other/v1/y");
     assert!(redirect_target(from, "http://vault:8200/v1/y").unwrap_err().contains("https to http"));
-    for location in ["", "//other/x", "ftp://x/", "https://u:p@x/", "v1/y"] {
+    for location in
+        ["", "//other/x", "ftp://x/", "https://u:p@x/", "v1/y", "https://x:82000/", "https://x:/"]
+    {
         assert!(redirect_target(from, location).is_err(), "{location}");
+        assert!(redirect_target("http://vault:8200/v1/x", location).is_err(), "{location}");
     }
+    assert_eq!(
+        redirect_target(from, "https://x/v1//y?a=b://c").unwrap(),
+        "https://x/v1//y?a=b://c"
+    );
 }
 
 #[test]
@@ -356,6 +364,77 @@ fn tls_is_checked_against_each_kind_of_ca() {
 }
 
 #[test]
+fn authorities_come_from_the_first_place_that_is_named() {
+    let pki = Pki::new();
+    let bundle = pki.ca_file();
+    let mut connection = Connection {
+        ca_cert: Some(pki.file("ca_cert", &pki.ca.pem())),
+        ca_cert_bytes: Some(pki.ca.pem()),
+        ca_path: pki.folder.to_str().map(str::to_owned),
+        system_ca_file: Some(bundle.clone()),
+        ..Connection::default()
+    };
+    let place = |connection: &Connection, bundles: &[&str]| {
+        let mut source = Source { left_out: Vec::new(), is_public: false };
+        let (place, found) = authorities(connection, 100_000, bundles, &mut source).unwrap();
+        (place, found.unwrap().len(), source.is_public)
+    };
+    let bundles = ["/no/such/bundle", bundle.as_str()];
+    type Change = fn(&mut Connection);
+    let steps: [(&str, bool, Change); 4] = [
+        ("ca_cert ", false, |c| c.ca_cert = Some(String::new())),
+        ("VAULT_CACERT_BYTES", false, |c| c.ca_cert_bytes = None),
+        ("ca_path ", false, |c| c.ca_path = Some(String::new())),
+        ("SSL_CERT_FILE ", true, |c| c.system_ca_file = None),
+    ];
+    for (start, public, change) in steps {
+        let (place, count, is_public) = place(&connection, &bundles);
+        assert!(place.starts_with(start) && count >= 1, "{start} {place}");
+        assert_eq!(is_public, public, "{start}");
+        change(&mut connection);
+    }
+    assert_eq!(place(&connection, &bundles).0, format!("the system's certificates {bundle}"));
+    let (name, count, is_public) = place(&connection, &bundles[..1]);
+    assert_eq!((name.as_str(), is_public), ("the public authorities", true));
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn where_no_authority_is_named_the_public_ones_count_and_the_error_says_so() {
+    let pki = Pki::new();
+    let server = pki.server("127.0.0.1", false);
+    let limits = ClientLimits { file_bytes_max: 4_000_000, ..LIMITS };
+    let client = VaultClient::connect(&connection(server.url("https")), limits, Clock::start());
+    let reason = unreachable(client.unwrap().send(&read()).unwrap_err());
+    for word in ["UnknownIssuer", "tls-secret", "AGENT_INJECT_VAULT_CACERT_BYTES", "vault.caCert"] {
+        assert!(reason.contains(word), "{word} is not in {reason}");
+    }
+}
+
+#[test]
+fn an_expired_authority_is_left_out_with_its_name() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let both = |a: &str| format!("{a}{}", other.ca.pem());
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = time::OffsetDateTime::UNIX_EPOCH + time::Duration::days(1);
+    params.not_before = time::OffsetDateTime::UNIX_EPOCH;
+    let expired = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    let with = |pem: String| Connection {
+        ca_cert_bytes: Some(pem),
+        ..connection("https://vault:8200".to_owned())
+    };
+    let client = client(&with(both(&expired)));
+    assert_eq!(client.left_out().len(), 1);
+    let told = client.left_out()[0].to_string();
+    assert!(told.contains("expired at 1970-01-02T00:00:00Z"), "{told}");
+    let error = VaultClient::connect(&with(expired), LIMITS, Clock::start()).err().unwrap();
+    let error = error.to_string();
+    assert!(error.starts_with("VAULT_CACERT_BYTES: ") && error.contains("expired"), "{error}");
+    assert!(VaultClient::connect(&with(pki.ca.pem()), LIMITS, Clock::start()).is_ok());
+}
+
+#[test]
 fn a_distrusted_server_is_refused_with_the_way_out() {
     let (pki, other) = (Pki::new(), Pki::new());
     let server = pki.server("vault.example", false);
@@ -433,6 +512,7 @@ fn mistakes_of_the_connection_name_setting_and_reason() {
         (wrong(|c| c.address = "unix:///run/vault".into()), "Unix socket"),
         (wrong(|c| c.address = "vault:8200".into()), "want https://"),
         (wrong(|c| c.address = "".into()), "want https://"),
+        (wrong(|c| c.address = "http://vault:82000".into()), "the port \"82000\" is none"),
         (wrong(|c| c.address = "https://u:hunter2@vault".into()), "user name"),
         (wrong(|c| c.ca_cert = Some("/no/such.pem".into())), "ca_cert: /no/such.pem: No such file"),
         (wrong(|c| c.ca_path = Some("/no/such".into())), "ca_path: /no/such: No such file"),
@@ -457,8 +537,6 @@ fn mistakes_of_the_connection_name_setting_and_reason() {
     ] {
         assert!(error.contains(want) && !error.contains("hunter2"), "{want} is not in {error}");
     }
-    let missing = ConnectError::CaMissing { address: "https://vault".into() }.to_string();
-    assert!(missing.contains("VAULT_CACERT_BYTES") && missing.contains("ca_cert"), "{missing}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::VaultError;
 use super::request::Request;
-use crate::base::json::Json;
+use crate::base::json::{Json, lists_of_texts};
 use crate::base::secret::Secret;
 
 /// A response as it came over the wire. `Debug` shows no content.
@@ -17,6 +17,8 @@ pub struct Reply {
     pub status: u16,
     /// At most `limits::VAULT_REPLY_BYTES_MAX` bytes.
     pub body: Zeroizing<Vec<u8>>,
+    /// Bytes that the values of the body may take in memory.
+    pub memory_max: usize,
     /// The header `Retry-After`, when it is a number of seconds.
     pub retry_after: Option<Duration>,
 }
@@ -44,14 +46,15 @@ impl Reply {
                     reason,
                 };
                 let is_page = self.body.trim_ascii_start().starts_with(b"<");
-                let envelope = Json::parse(&self.body).map_err(|e| {
+                let envelope = Json::parse_within(&self.body, self.memory_max).map_err(|e| {
                     garbled(if is_page { WEB_PAGE.to_owned() } else { e.to_string() })
                 })?;
-                Reading::decode(&envelope).map_err(|reason| garbled(reason.to_owned()))
+                Reading::of_envelope(envelope).map_err(|reason| garbled(reason.to_owned()))
             }
             404 if is_blank => Err(missing()),
             404 => {
-                let reading = Json::parse(&self.body).ok().and_then(|e| Reading::decode(&e).ok());
+                let envelope = Json::parse_within(&self.body, self.memory_max).ok();
+                let reading = envelope.and_then(|e| Reading::of_envelope(e).ok());
                 match reading {
                     Some(reading) if reading.is_deleted_kv2() => Err(missing()),
                     Some(reading) if reading.has_data() => Ok(reading),
@@ -94,17 +97,19 @@ impl Reply {
 
     /// Vault's words, or the start of what a proxy in between said. Never called for a success.
     fn errors(&self) -> Vec<String> {
-        let envelope = Json::parse(&self.body).ok();
-        let list = |key| envelope.as_ref().and_then(|e| e.get(key)).and_then(Json::as_array);
-        if let Some(errors) = list("errors").or_else(|| list("warnings")) {
-            let words = errors.iter().filter_map(Json::as_str).take(ERRORS_MAX);
-            return words.map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
+        // Not as values: who is asked only for words can be given millions of them.
+        let names = ["errors", "warnings"];
+        let lists = lists_of_texts(&self.body, &names, ERRORS_MAX, ERROR_BYTES_MAX);
+        match lists {
+            Ok(Some(lists)) => {
+                let words = lists.into_iter().flatten().next().unwrap_or_default();
+                // A JSON object without `errors` may be a secret all the same.
+                return words.iter().map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
+            }
+            Ok(None) | Err(_) => {}
         }
-        // A JSON object without `errors` may be a secret all the same.
-        if envelope.is_some_and(|e| e.as_object().is_some()) {
-            return Vec::new();
-        }
-        let start = printable_start(&String::from_utf8_lossy(&self.body), FOREIGN_CHARS_MAX);
+        let body = self.body.get(..FOREIGN_BYTES_MAX).unwrap_or(&self.body);
+        let start = printable_start(&String::from_utf8_lossy(body), FOREIGN_CHARS_MAX);
         if start.is_empty() { Vec::new() } else { vec![start] }
     }
 }
@@ -116,8 +121,14 @@ const WEB_PAGE: &str =
 const ERRORS_MAX: usize = 8;
 /// Characters of one of Vault's errors: the longest are nested ones of plugins.
 const ERROR_CHARS_MAX: usize = 1000;
+/// Characters of it that are looked at, before blanks become fewer.
+const ERROR_BYTES_MAX: usize = 4 * ERROR_CHARS_MAX;
 /// Characters of a body that is not Vault's: enough to know whose it is.
 const FOREIGN_CHARS_MAX: usize = 120;
+/// Bytes of it that are looked at.
+const FOREIGN_BYTES_MAX: usize = 16 * 1024;
+/// Warnings of one answer that are kept; Vault sends one or two.
+const WARNINGS_MAX: usize = 64;
 
 /// The first characters on one line, runs of blanks and control characters as one blank.
 fn printable_start(text: &str, chars_max: usize) -> String {
@@ -161,20 +172,26 @@ pub struct Reading {
 impl Reading {
     /// Decodes the envelope. The error says what is wrong without showing content.
     pub fn decode(envelope: &Json) -> Result<Self, &'static str> {
-        if envelope.as_object().is_none() {
-            return Err("not a JSON object");
-        }
-        let data = envelope.get("data").unwrap_or(&Json::Null);
+        Self::of_envelope(envelope.clone())
+    }
+
+    /// The same, and `data` is not copied.
+    pub fn of_envelope(mut envelope: Json) -> Result<Self, &'static str> {
+        let Json::Object(members) = &mut envelope else { return Err("not a JSON object") };
+        let data = members.remove("data").unwrap_or(Json::Null);
         if !matches!(data, Json::Object(_) | Json::Null) {
             return Err("its data is not an object");
         }
+        let warnings = envelope.get("warnings").and_then(Json::as_array).unwrap_or_default();
+        let warnings = warnings.iter().take(WARNINGS_MAX).filter_map(Json::as_str);
+        let warnings = warnings.map(|text| text.chars().take(ERROR_CHARS_MAX).collect()).collect();
         Ok(Self {
-            request_id: string(envelope, "request_id"),
-            lease_id: string(envelope, "lease_id"),
-            lease_duration: seconds(envelope, "lease_duration"),
-            renewable: truth(envelope, "renewable"),
-            data: data.clone(),
-            warnings: strings(envelope, "warnings"),
+            request_id: string(&envelope, "request_id"),
+            lease_id: string(&envelope, "lease_id"),
+            lease_duration: seconds(&envelope, "lease_duration"),
+            renewable: truth(&envelope, "renewable"),
+            data,
+            warnings,
             auth: envelope.get("auth").filter(|auth| auth.as_object().is_some()).map(Auth::decode),
             wrap_info: envelope
                 .get("wrap_info")

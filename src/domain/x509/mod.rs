@@ -9,10 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::base::time::Wall;
 
+mod anchor;
 mod bundle;
 mod issue;
 mod key;
 
+pub(crate) use anchor::{Anchor, Flaw};
 pub use bundle::Bundle;
 pub(crate) use issue::{Issuer, Wish};
 pub(crate) use key::{Kind, PrivateKey};

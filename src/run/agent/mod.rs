@@ -26,7 +26,7 @@ use crate::base::report::OneLine;
 use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
 use crate::run::fetching::Fetcher;
-use crate::run::limits;
+use crate::run::{self, limits};
 use crate::telemetry::log::Log;
 use asking::{Answer, Context};
 use driver::Driver;
@@ -58,6 +58,7 @@ pub(crate) fn run(
     log: Log,
 ) -> ExitCode {
     let log = log.named("agent");
+    run::log_panics(log);
     match start(life, config, environment, log) {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Failed) => ExitCode::FAILURE,
@@ -85,12 +86,12 @@ fn start(
     }
     let env = command_environment(environment, &config.vault);
     let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
+    let client = client.map_err(|error| OneLine(&error).to_string())?;
+    for flaw in client.left_out() {
+        log.warn("certificate authority not believed", &[("reason", flaw)]);
+    }
     let context = Context {
-        fetcher: Fetcher {
-            client: client.map_err(|error| OneLine(&error).to_string())?,
-            namespace: config.method.namespace.clone(),
-            clock,
-        },
+        fetcher: Fetcher { client, namespace: config.method.namespace.clone(), clock },
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),
         env: env.clone(),

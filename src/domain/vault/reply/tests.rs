@@ -9,7 +9,12 @@ fn asked() -> Request {
 }
 
 fn reply(status: u16, body: &str) -> Reply {
-    Reply { status, body: Zeroizing::new(body.as_bytes().to_vec()), retry_after: None }
+    Reply {
+        status,
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+        memory_max: 1_000_000,
+        retry_after: None,
+    }
 }
 
 fn read(status: u16, body: &str) -> Result<Reading, VaultError> {
