@@ -216,8 +216,8 @@ fn summary(config: &AgentConfig) -> String {
     for template in &config.templates {
         line("file", file(template));
     }
-    if !config.ignored.is_empty() {
-        line("ignored", config.ignored.join(", "));
+    for setting in &config.ignored {
+        line("ignored", setting.to_string());
     }
     text
 }

@@ -16,8 +16,9 @@ use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
 use crate::adapter::clock::Clock;
+use crate::adapter::files::{self, Manner, Owner};
 use crate::adapter::signals::Signal;
-use crate::adapter::{allocator, entropy, files, interfaces};
+use crate::adapter::{allocator, entropy, interfaces};
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
@@ -160,7 +161,8 @@ impl Driver {
 
     fn wait(&mut self, inbox: &Receiver<Message>) {
         let now = self.clock.now();
-        let mut wait = self.machine.wakes_at(now).map(|at| at.since(now));
+        let wakes_at = [self.machine.wakes_at(now), self.files.wakes_at()];
+        let mut wait = wakes_at.into_iter().flatten().min().map(|at| at.since(now));
         if self.open_questions == 0 {
             self.idle_waits = self.idle_waits.saturating_add(1);
             if wait.is_none_or(|wait| wait > REST_MIN) || self.idle_waits >= IDLE_WAITS {
@@ -325,7 +327,9 @@ impl Driver {
         let token = held.auth.client_token.expose().as_bytes();
         let mut is_done = true;
         for sink in &self.sinks {
-            match files::replace(Path::new(&sink.path), token, Some(sink.mode), false) {
+            let owner = Owner { user: sink.user, group: sink.group };
+            let manner = Manner { mode: Some(sink.mode), owner, ..Manner::default() };
+            match files::place(Path::new(&sink.path), token, manner) {
                 Ok(_) => log.info("token written", &[("path", &sink.path)]),
                 Err(error) => {
                     log.error("token not written", &[("path", &sink.path), ("error", &error)]);
@@ -417,8 +421,10 @@ impl Driver {
         }
         self.log.info(
             "going on with the token and readings of an earlier agent",
-            &[("accessor", &token.accessor), ("readings", &readings.len())],
+            &[("readings", &readings.len())],
         );
+        // At debug, as it is for Vault's operators, who can end the token by it.
+        self.log.debug("token of an earlier agent", &[("accessor", &token.accessor)]);
         let grant = grant_of(&token, handover::age(granted, wall));
         self.tokens.insert(1, Held { auth: token, granted });
         Some(Event::Restored { grant, mounts: known, had: readings })

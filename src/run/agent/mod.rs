@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::adapter::clock::Clock;
@@ -23,7 +24,7 @@ use crate::adapter::signals::{self, Signal};
 use crate::adapter::vault::VaultClient;
 use crate::adapter::{entropy, files};
 use crate::base::report::OneLine;
-use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
+use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment, WithoutEffect};
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
 use crate::run::fetching::Fetcher;
 use crate::run::limits;
@@ -80,8 +81,8 @@ fn start(
     // The receiver lives as long as anybody could want to send.
     signals::watch(move |signal| drop(of_signals.send(Message::Signal(signal))))
         .map_err(|error| format!("no thread for signals: {error}"))?;
-    if !config.ignored.is_empty() {
-        log.info("settings without effect", &[("settings", &config.ignored.join(" "))]);
+    for WithoutEffect { place, follows } in &config.ignored {
+        log.warn("setting without effect", &[("setting", place), ("follows", follows)]);
     }
     let env = command_environment(environment, &config.vault);
     let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
@@ -98,7 +99,7 @@ fn start(
         log: log.named("agent.auth.handler"),
     };
     let context = Arc::new(context);
-    let files = Files::open(&config.templates, log)?;
+    let files = Files::open(&config.templates, clock, log)?;
     let templates = config.templates.iter().map(|template| &template.destination);
     let sinks = config.sinks.iter().map(|sink| &sink.path);
     let targets = templates.chain(sinks).chain(&config.injector.state_file);
@@ -107,8 +108,9 @@ fn start(
     for sink in &config.sinks {
         files::probe(Path::new(&sink.path)).map_err(|error| format!("sink: {error}"))?;
     }
+    look_for_jwts(&context)?;
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let workers = Workers::new(Arc::clone(&context), sender);
+    let workers = Workers::new(Arc::clone(&context), sender, connections_max(config));
     let ending = drive(life, config, (clock, log), files, (context, workers, env), &inbox);
     drop(pid_file);
     Ok(ending)
@@ -131,6 +133,35 @@ fn drive(
         .run(inbox)
 }
 
+/// How many requests may be under way at once.
+fn connections_max(config: &AgentConfig) -> usize {
+    let configured = config.template_config.max_connections_per_host;
+    configured.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// From the first login on, takes new tokens of a method that removes them, as often as it wants. The thread
+/// ends with the process.
+fn look_for_jwts(context: &Arc<Context>) -> Result<(), String> {
+    // It reads one small file.
+    const STACK_BYTES: usize = 128 * 1024;
+    let AuthKind::Jwt { read_period: Some(period), .. } = context.method.kind else {
+        return Ok(());
+    };
+    let context = Arc::clone(context);
+    let looking = move || {
+        loop {
+            thread::park_timeout(period);
+            let mut remembered = context.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            login::take_jwt(&context.method.kind, &mut remembered, context.log);
+        }
+    };
+    let thread = thread::Builder::new().name("jwt".to_owned()).stack_size(STACK_BYTES);
+    thread
+        .spawn(looking)
+        .map(drop)
+        .map_err(|error| format!("no thread to look for tokens: {error}"))
+}
+
 /// The schedule's side of the configuration.
 fn plan(life: Life, config: &AgentConfig) -> Plan {
     let method = &config.method;
@@ -150,6 +181,7 @@ fn plan(life: Life, config: &AgentConfig) -> Plan {
         fetching: Fetching {
             backoff,
             retries: config.vault.num_retries.unwrap_or(0),
+            excused: config.vault.max_retries,
             gives_up: settings.exit_on_retry_failure,
             static_interval: settings.static_secret_render_interval,
             threshold: settings.lease_renewal_threshold,
