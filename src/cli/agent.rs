@@ -9,7 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::base::json::Json;
 use crate::domain::agent_config::{
-    self, AgentConfig, AuthKind, Environment, TemplateBody, TemplateConfig,
+    self, AgentConfig, AuthKind, Environment, Origins, Source, TemplateBody, TemplateConfig,
+    variable,
 };
 use crate::run::agent::{self, Life};
 use crate::run::config_files;
@@ -91,7 +92,7 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
 
 /// The checked configuration and the log it asks for, or every mistake in it.
 fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log), Vec<String>> {
-    let document = document(options, env)?;
+    let (document, origins) = document(options, env)?;
     let log = log(options, env, &document);
     let decoded = agent_config::decode(&document, &with_flags(options, env));
     match (decoded, log) {
@@ -102,14 +103,18 @@ fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log),
         (decoded, log) => {
             let mut mistakes = log.err().unwrap_or_default();
             let of_config = decoded.err().unwrap_or_default();
-            mistakes.extend(of_config.iter().map(ToString::to_string));
+            mistakes.extend(of_config.iter().map(|mistake| origins.describe(mistake)));
             Err(mistakes)
         }
     }
 }
 
-fn document(options: &Options, env: &Environment) -> Result<Json, Vec<String>> {
-    if options.config.is_empty() {
+fn document(options: &Options, env: &Environment) -> Result<(Json, Origins), Vec<String>> {
+    let of_environment = || variable(env, "AGENT_CONFIG_PATH").map(str::to_owned);
+    let mut paths = options.config.clone();
+    // As in OpenBao: without a -config, and before VAULT_CONFIG, which is an injector's.
+    paths.extend(of_environment().filter(|_| options.config.is_empty()));
+    if paths.is_empty() {
         let text =
             env.get("VAULT_CONFIG").filter(|text| !text.trim().is_empty()).ok_or_else(|| {
                 vec![
@@ -120,32 +125,33 @@ fn document(options: &Options, env: &Environment) -> Result<Json, Vec<String>> {
         let bytes = BASE64_STANDARD
             .decode(text.split_ascii_whitespace().collect::<String>())
             .map_err(|e| vec![format!("VAULT_CONFIG: not base64: {e}")])?;
-        return config_files::parse(&bytes).map_err(|e| vec![format!("VAULT_CONFIG: {e}")]);
+        let source = Source::parse("VAULT_CONFIG", &bytes).map_err(|mistake| vec![mistake])?;
+        return Ok(agent_config::merge(vec![source]));
     }
-    let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
-    for path in &options.config {
+    let (mut sources, mut mistakes) = (Vec::new(), Vec::new());
+    for path in &paths {
         match config_files::load(path) {
-            Ok(found) => documents.extend(found),
+            Ok(found) => sources.extend(found),
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    if mistakes.is_empty() { Ok(agent_config::merge(documents)) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(agent_config::merge(sources)) } else { Err(mistakes) }
 }
 
 /// Level and format: flag over environment over document.
 fn log(options: &Options, env: &Environment, document: &Json) -> Result<Log, Vec<String>> {
-    let pick = |flag: &Option<String>, variable: &str, key: &str| {
+    let pick = |flag: &Option<String>, name: &str, key: &str| {
         let of_document = || document.get(key).and_then(Json::as_str).map(str::to_owned);
-        let chosen = flag.clone().or_else(|| env.get(variable).cloned()).or_else(of_document);
-        chosen.unwrap_or_default()
+        let of_environment = || variable(env, name).map(str::to_owned);
+        flag.clone().or_else(of_environment).or_else(of_document).unwrap_or_default()
     };
     let mut mistakes = Vec::new();
-    let level = pick(&options.log_level, "VAULT_LOG_LEVEL", "log_level");
+    let level = pick(&options.log_level, "LOG_LEVEL", "log_level");
     let level = Level::parse(&level).unwrap_or_else(|| {
         mistakes.push(format!("log level \"{level}\": want trace, debug, info, warn or error"));
         Level::Info
     });
-    let format = pick(&options.log_format, "VAULT_LOG_FORMAT", "log_format");
+    let format = pick(&options.log_format, "LOG_FORMAT", "log_format");
     let format = match format.trim().to_ascii_lowercase().as_str() {
         "" | "standard" => Format::Standard,
         "json" => Format::Json,

@@ -14,7 +14,7 @@ const NUM_RETRIES: u32 = 12;
 const MAX_RETRIES: u32 = 2;
 
 /// The variable `BAO_X`, else `VAULT_X`; an empty one counts as absent.
-pub(super) fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
+pub fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
     let of = |prefix: &str| env.get(&format!("{prefix}_{name}")).map(String::as_str);
     of("BAO").filter(|v| !v.is_empty()).or_else(|| of("VAULT").filter(|v| !v.is_empty()))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::connection::{self, variable};
-use super::section::{ConfigError, Notes, Section, parse_truth, says_nothing};
+use super::section::{ConfigError, Notes, Section};
 use super::settings::WithoutEffect;
 use super::{
     AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Quiet, Sink,
@@ -18,38 +18,6 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 
 /// How often Vault Agent looks for a new token that it is to remove.
 const JWT_READ_PERIOD: Duration = Duration::from_millis(500);
-
-/// Lays documents over each other as Vault Agent does with several `-config`: later settings and blocks
-/// replace earlier ones, templates and listeners add up.
-///
-/// A setting that is empty, false or zero replaces nothing: there is no way to take back what an earlier
-/// file says.
-pub fn merge(documents: Vec<Json>) -> Json {
-    let mut merged = BTreeMap::new();
-    for document in documents {
-        let Json::Object(members) = document else { return document };
-        for (key, value) in members {
-            let is_list = ["env_template", "listener", "template"].contains(&key.as_str());
-            let value = match merged.remove(&key) {
-                Some(before) if is_list => {
-                    Json::Array(items(before).into_iter().chain(items(value)).collect())
-                }
-                Some(before) if says_nothing(&value) || is_false(&value) => before,
-                Some(_) | None => value,
-            };
-            merged.insert(key, value);
-        }
-    }
-    Json::Object(merged)
-}
-
-fn is_false(value: &Json) -> bool {
-    value.as_str().and_then(parse_truth) == Some(false)
-}
-
-fn items(value: Json) -> Vec<Json> {
-    if let Json::Array(items) = value { items } else { vec![value] }
-}
 
 /// Decodes a document, with the environment over its block `vault`. All mistakes are reported together,
 /// sorted by place.

@@ -5,15 +5,17 @@ mod decode;
 mod hcl;
 mod section;
 mod settings;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use connection::{Client, of_environment};
-pub use decode::{decode, merge, without_effect};
+pub use connection::{Client, of_environment, variable};
+pub use decode::{decode, without_effect};
 pub use hcl::{HclError, parse as parse_hcl};
 pub use section::ConfigError;
 pub use settings::WithoutEffect;
+pub use sources::{Origins, Source, merge};
 
 use crate::base::secret::Secret;
 use crate::domain::vault::RateLimit;

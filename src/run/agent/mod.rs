@@ -20,6 +20,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::adapter::clock::Clock;
+use crate::adapter::process::Commands;
 use crate::adapter::signals::{self, Signal};
 use crate::adapter::vault::VaultClient;
 use crate::adapter::{entropy, files};
@@ -95,6 +96,7 @@ fn start(
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),
         env: env.clone(),
+        commands: Commands::default(),
         clock,
         log: log.named("agent.auth.handler"),
     };
@@ -110,8 +112,11 @@ fn start(
     }
     look_for_jwts(&context)?;
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let of_end = Arc::clone(&context);
     let workers = Workers::new(Arc::clone(&context), sender, connections_max(config));
     let ending = drive(life, config, (clock, log), files, (context, workers, env), &inbox);
+    // Elsewhere than in a container of its own nothing else would end them.
+    of_end.commands.end();
     drop(pid_file);
     Ok(ending)
 }

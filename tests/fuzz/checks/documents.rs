@@ -43,7 +43,14 @@ fn configuration(text: &str) {
         },
     };
     decoded(&document);
-    decoded(&agent_config::merge(vec![document.clone(), document]));
+    for setting in agent_config::without_effect(&document) {
+        assert!(!setting.place.is_empty() && !setting.follows.is_empty());
+    }
+    let Ok(source) = agent_config::Source::parse("text", text.as_bytes()) else { return };
+    let (twice, origins) = agent_config::merge(vec![source.clone(), source]);
+    for error in agent_config::decode(&twice, &BTreeMap::new()).err().unwrap_or_default() {
+        assert!(!origins.describe(&error).is_empty());
+    }
 }
 
 fn decoded(document: &Json) {

@@ -231,17 +231,6 @@ fn no_restriction_is_dropped_in_silence() {
 }
 
 #[test]
-fn later_documents_replace_blocks_and_add_templates() {
-    let documents = [
-        r#"{"a":1,"vault":{"address":"x"},"template":{"n":1}}"#,
-        r#"{"a":2,"template":[{"n":2}]}"#,
-    ];
-    let merged =
-        merge(documents.iter().map(|text| Json::parse(text.as_bytes()).unwrap()).collect());
-    assert_eq!(merged.to_text(), r#"{"a":2,"template":[{"n":1},{"n":2}],"vault":{"address":"x"}}"#);
-}
-
-#[test]
 fn debug_does_not_show_the_proxys_password() {
     let document = Json::parse(least("").as_bytes()).unwrap();
     let config = decode(&document, &env(&[("HTTPS_PROXY", "http://u:hunter2@p:1")])).unwrap();
@@ -489,20 +478,6 @@ fn the_owner_of_a_sink_is_a_number() {
     assert_eq!(of(r#""uid":1000,"gid":"0""#).unwrap(), (Some(1000), Some(0)));
     assert_eq!(of(r#""uid":-1"#).unwrap(), (None, None));
     assert_eq!(of(r#""uid":"app","gid":-2"#).unwrap_err().len(), 2);
-}
-
-#[test]
-fn what_says_nothing_takes_nothing_back() {
-    let merged = |first: &str, second: &str| {
-        let documents = [first, second].map(|text| Json::parse(text.as_bytes()).unwrap());
-        merge(documents.into()).to_text()
-    };
-    for nothing in ["false", "0", r#""""#, "null", r#""false""#] {
-        let second = format!(r#"{{"exit_after_auth":{nothing}}}"#);
-        assert_eq!(merged(r#"{"exit_after_auth":true}"#, &second), r#"{"exit_after_auth":true}"#);
-    }
-    assert_eq!(merged(r#"{"pid_file":"/a"}"#, r#"{"pid_file":"/b"}"#), r#"{"pid_file":"/b"}"#);
-    assert_eq!(merged(r#"{"vault":{"address":"a"}}"#, r#"{"vault":{}}"#), r#"{"vault":{}}"#);
 }
 
 #[test]
