@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 use super::clock::Clock;
 use super::resolver::CachingResolver;
 use super::tls_client::TlsConnector;
+use crate::base::address::{Address, parse_port};
 use crate::base::secret::Secret;
 
 /// How to make requests.
@@ -351,22 +353,23 @@ impl Agents {
     }
 }
 
-/// The value is not shown: it may hold a password.
+/// The value is not shown: it may hold a password. What the library reads must be what we read: it sends the
+/// password there.
 fn parse_proxy(text: &str) -> Result<Proxy, String> {
-    let proxy = Proxy::new(text).map_err(|_may_quote| {
-        "not a proxy address, want http://[user:password@]host:port".to_owned()
-    })?;
-    match proxy.protocol() {
-        ProxyProtocol::Http | ProxyProtocol::Https => Ok(proxy),
-        other => Err(format!("a {other:?} proxy is not supported, want http:// or https://")),
-    }
+    let address = Address::parse_proxy(text).map_err(|error| error.to_string())?;
+    let proxy = Proxy::new(text).ok().filter(|proxy| {
+        let host = proxy.host().trim_start_matches('[').trim_end_matches(']');
+        let is_https = proxy.protocol() == ProxyProtocol::Https;
+        let is_host = host.eq_ignore_ascii_case(&address.host())
+            || host.parse().is_ok_and(|ip: IpAddr| address.host() == ip.to_string());
+        is_host && proxy.port() == address.port() && is_https == address.is_https()
+    });
+    proxy.ok_or_else(|| "not a proxy address, want http://[user:password@]host:port".to_owned())
 }
 
 /// Go's rule for `NO_PROXY`: a list of `*`, names (also of their subdomains), `.suffixes`, addresses and
 /// networks, each perhaps with a port. Loopback is never reached through a proxy.
 fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
-    use std::net::IpAddr;
-
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -384,7 +387,7 @@ fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
         }
         let (name, wanted_port) = match entry.rsplit_once(':') {
             Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
-                (name, digits.parse::<u16>().ok())
+                (name, parse_port(digits))
             }
             _ => (entry, None),
         };
@@ -408,9 +411,7 @@ fn bypasses_proxy(uri: &Uri, no_proxy: &str) -> bool {
 }
 
 /// Whether both addresses are of one family and begin with the same `bits` bits.
-fn shares_prefix(a: std::net::IpAddr, b: std::net::IpAddr, bits: &str) -> bool {
-    use std::net::IpAddr;
-
+fn shares_prefix(a: IpAddr, b: IpAddr, bits: &str) -> bool {
     let (a, b, width) = match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
             (u128::from(a.to_bits()), u128::from(b.to_bits()), 32_u32)

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -19,6 +18,7 @@ use super::http_client::{
     HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, HttpStream, TlsHints,
 };
 use super::tls_client::{Trust, certificates, client_config};
+use crate::base::address::{Address, AddressError};
 use crate::base::secret::Secret;
 use crate::base::time::Mono;
 use crate::domain::serving::objects::{
@@ -51,6 +51,8 @@ pub(crate) enum ClusterError {
     Address {
         /// As configured.
         address: String,
+        /// What is wrong with it.
+        reason: AddressError,
     },
     /// The certificate authority of the cluster cannot be used.
     CaUnusable {
@@ -74,10 +76,9 @@ pub(crate) enum ClusterError {
 impl fmt::Display for ClusterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address { address } => write!(
+            Self::Address { address, reason } => write!(
                 f,
-                "API server {address}: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no \
-                 address"
+                "API server {address:?} of KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: {reason}"
             ),
             Self::CaUnusable { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::File { .. } => f.write_str("service account"),
@@ -106,6 +107,7 @@ const TLS_HINTS: TlsHints = TlsHints {
 
 /// A client of one API server.
 pub(crate) struct KubeClient {
+    /// Scheme, host and port.
     address: String,
     clock: Clock,
     folder: PathBuf,
@@ -141,11 +143,10 @@ impl KubeClient {
         clock: Clock,
     ) -> Result<Self, ClusterError> {
         let Cluster { host, port, service_account_dir } = cluster;
-        let is_v6 = host.contains(':');
-        let address = if is_v6 { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        if ServerName::try_from(host.as_str()).is_err() || port.parse::<u16>().is_err() {
-            return Err(ClusterError::Address { address });
-        }
+        let address = Address::of_https(host, port).map_err(|reason| ClusterError::Address {
+            address: format!("{host}:{port}"),
+            reason,
+        })?;
         let folder = PathBuf::from(service_account_dir);
         let path = folder.join("namespace");
         let text = files::read_bounded(&path, limits.file_bytes_max)
@@ -156,7 +157,7 @@ impl KubeClient {
         }
         let links = Links::of(&read_ca(&folder, limits)?, &folder, limits, clock)?;
         Ok(Self {
-            address,
+            address: address.origin(),
             clock,
             folder,
             limits,
@@ -251,7 +252,7 @@ impl KubeClient {
         let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
         let mut headers = vec![("Accept", JSON), ("Authorization", bearer.as_str())];
         headers.extend(ask.body.map(|(content_type, _)| ("Content-Type", content_type)));
-        let url = format!("https://{}{}", self.address, ask.path);
+        let url = format!("{}{}", self.address, ask.path);
         let body = ask.body.map(|(_, text)| text);
         let request = HttpRequest { method: ask.method, url: &url, headers: &headers, body };
         if ask.is_watch { &links.watches } else { &links.calls }.open(&request)

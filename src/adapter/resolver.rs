@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::clock::Clock;
+use crate::base::address::parse_port;
 use crate::base::time::Mono;
 
 /// How long an address is good: a cluster's DNS answers carry 5 to 30 s.
@@ -81,7 +82,11 @@ impl Resolver for CachingResolver {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default_port);
+        let port = match port_text(uri) {
+            None => default_port,
+            Some(text) => parse_port(text)
+                .ok_or_else(|| ureq::Error::BadUri("the port is none".to_owned()))?,
+        };
         let addresses = match host.parse::<IpAddr>() {
             Ok(literal) => vec![literal],
             Err(_is_a_name) => self.addresses(host)?,
@@ -92,6 +97,12 @@ impl Resolver for CachingResolver {
         }
         if resolved.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(resolved) }
     }
+}
+
+/// What stands where a port would. The library says nothing of what is none.
+fn port_text(uri: &Uri) -> Option<&str> {
+    let host = uri.authority()?.as_str().rsplit('@').next()?;
+    host.rsplit(']').next()?.split_once(':').map(|(_, port)| port)
 }
 
 #[cfg(test)]
@@ -111,6 +122,18 @@ mod tests {
         assert_eq!(resolve(&resolver, "http://192.0.2.1/"), ["192.0.2.1:80"]);
         assert_eq!(resolve(&resolver, "https://[2001:db8::1]:8200/"), ["[2001:db8::1]:8200"]);
         assert!(resolver.known.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_not_replaced() {
+        let resolver = CachingResolver::new(Clock::start());
+        for uri in ["http://127.0.0.1:82000/", "https://127.0.0.1:", "http://[::1]:+1/x"] {
+            let Ok(uri) = uri.parse::<Uri>() else { continue };
+            let found = resolver.resolve(&uri, &Config::default(), NextTimeout::default());
+            assert!(found.is_err(), "{uri}");
+        }
+        assert_eq!(resolve(&resolver, "http://u:80@127.0.0.1/"), ["127.0.0.1:80"]);
+        assert_eq!(resolve(&resolver, "http://[::1]/"), ["[::1]:80"]);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use ureq::http::Uri;
 
 use super::clock::Clock;
 use super::files;
 use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, TlsHints};
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
+use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
 use crate::domain::agent_config::Connection;
 use crate::domain::vault::{Reply, Request, VaultError};
@@ -30,10 +30,10 @@ pub(crate) struct ClientLimits {
 pub(crate) enum ConnectError {
     /// Not an address of Vault.
     Address {
-        /// As configured.
+        /// As configured, without what may be a password.
         address: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: AddressError,
     },
     /// `https`, and no certificate authority to believe.
     CaMissing {
@@ -122,6 +122,7 @@ const CA_FILES_MAX: usize = 1000;
 /// A client of one Vault. Any number of threads may use it at once.
 pub(crate) struct VaultClient {
     http: HttpClient,
+    /// In normal form.
     address: String,
 }
 
@@ -132,8 +133,10 @@ impl VaultClient {
         limits: ClientLimits,
         clock: Clock,
     ) -> Result<Self, ConnectError> {
-        let address = connection.address.trim_end_matches('/').to_owned();
-        let is_https = check_address(&address)?;
+        let address = Address::parse(&connection.address).map_err(|reason| {
+            ConnectError::Address { address: shown(&connection.address), reason }
+        })?;
+        let is_https = address.is_https();
         let has_https_proxy =
             connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
         let tls = if is_https || has_https_proxy {
@@ -162,7 +165,8 @@ impl VaultClient {
             tls_hints: &TLS_HINTS,
         };
         let http = HttpClient::new(settings, clock);
-        Ok(Self { http: http.map_err(|reason| ConnectError::Proxy { reason })?, address })
+        let http = http.map_err(|reason| ConnectError::Proxy { reason })?;
+        Ok(Self { http, address: address.to_string() })
     }
 
     /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
@@ -235,52 +239,30 @@ fn reply(http: HttpReply) -> Reply {
     Reply { status: http.status, body: http.body, retry_after: http.retry_after }
 }
 
-/// Scheme, host and port of a URL that was built or checked here.
-fn origin(url: &str) -> String {
-    let uri = url.parse::<Uri>().unwrap_or_default();
-    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
+/// The address in front of a URL's query.
+fn address_of(url: &str) -> Result<Address, AddressError> {
+    Address::parse(url.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// Whether the address is one of HTTPS.
-fn check_address(address: &str) -> Result<bool, ConnectError> {
-    let wrong = |reason| ConnectError::Address { address: address.to_owned(), reason };
-    if address.starts_with("unix:") {
-        return Err(wrong("a Unix socket is not supported, want https:// or http://"));
-    }
-    let uri: Uri = address.parse().map_err(|_e| wrong("not a URL, want https://HOST:PORT"))?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        let reason = "a user name or password in it is not supported";
-        return Err(ConnectError::Address { address: origin(address), reason });
-    }
-    if uri.query().is_some() || uri.host().is_none_or(str::is_empty) {
-        return Err(wrong("want https://HOST:PORT and nothing more than a path behind it"));
-    }
-    match uri.scheme_str() {
-        Some("https") => Ok(true),
-        Some("http") => Ok(false),
-        Some(_) | None => Err(wrong("want https:// or http://")),
-    }
+/// Scheme, host and port of a URL that was built or checked here.
+fn origin(url: &str) -> String {
+    address_of(url).map(|address| address.origin()).unwrap_or_default()
 }
 
 /// The absolute form of `location`; a step down from HTTPS is refused, as in Vault's client.
 fn redirect_target(from: &str, location: &str) -> Result<String, &'static str> {
-    let from_origin = origin(from);
+    let unusable = |_none| "a redirect without a usable Location";
+    let from = address_of(from).map_err(unusable)?;
     let target = if location.starts_with('/') && !location.starts_with("//") {
-        format!("{from_origin}{location}")
+        format!("{}{location}", from.origin())
     } else {
         location.to_owned()
     };
-    let uri: Uri = target.parse().map_err(|_e| "a redirect without a usable Location")?;
-    if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
-        return Err("a redirect without a usable Location");
+    let is_https = address_of(&target).map_err(unusable)?.is_https();
+    if from.is_https() && !is_https {
+        return Err("a redirect from https to http, which would show the token");
     }
-    match uri.scheme_str() {
-        Some("https") => Ok(target),
-        Some("http") if from_origin.starts_with("http:") => Ok(target),
-        Some("http") => Err("a redirect from https to http, which would show the token"),
-        Some(_) | None => Err("a redirect without a usable Location"),
-    }
+    Ok(target)
 }
 
 /// Vault's order: `ca_cert`, then the PEM text, then `ca_path`, then the system.

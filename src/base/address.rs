@@ -48,8 +48,12 @@ pub enum AddressError {
     SchemeTwice,
     /// `unix://`
     Socket,
+    /// `socks5://` and its kin.
+    Socks,
     /// A user name or password where it has no use.
     User,
+    /// A user name or password with a character that ends it too early.
+    UserCharacter,
 }
 
 impl fmt::Display for AddressError {
@@ -78,7 +82,11 @@ impl fmt::Display for AddressError {
             Self::Scheme => "want https:// or http:// before the host, as in https://HOST:PORT",
             Self::SchemeTwice => "the scheme is written twice, want https://HOST:PORT",
             Self::Socket => "a Unix socket is not supported, want https:// or http://",
+            Self::Socks => "a SOCKS proxy is not supported, want http:// or https://",
             Self::User => "a user name or password in it is not supported, want https://HOST:PORT",
+            Self::UserCharacter => {
+                "the user name or password has a character that must be written as %XX, such as / or @"
+            }
         })
     }
 }
@@ -114,11 +122,14 @@ impl Address {
             other => other?,
         };
         let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        // A password with a slash in it: what stands before the slash is no host.
         if path.contains('@') {
-            // A password with a slash in it; its part before the slash is no host.
-            return Err(AddressError::User);
+            return Err(AddressError::UserCharacter);
         }
-        let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if !user.split(':').all(has_path_characters) || user.contains('@') {
+            return Err(AddressError::UserCharacter);
+        }
         match path {
             "" | "/" => Self::of_parts(is_https, host, ""),
             _ => Err(AddressError::Path),
@@ -231,6 +242,7 @@ fn scheme(text: &str) -> Result<(bool, &str), AddressError> {
     let is_https = match scheme.to_ascii_lowercase().as_str() {
         "https" => true,
         "http" => false,
+        "socks4" | "socks4a" | "socks5" | "socks5h" => return Err(AddressError::Socks),
         _ => return Err(AddressError::Scheme),
     };
     // A user name may hold anything, and must not be taken for something else.
@@ -444,6 +456,11 @@ mod tests {
             "http://user:hunter2@",
             "http://user:hunter2@pro xy",
             "http://user:hun/ter2@proxy",
+            "http://user:hun?ter2@proxy",
+            "http://user:hun#ter2@proxy",
+            "http://user:hun@ter2@proxy",
+            "http://user:hun\\ter2@proxy",
+            "http://user:hun[ter2@proxy",
             "socks5://user:hunter2@proxy",
             "http://user:hunter2@proxy/path",
         ] {

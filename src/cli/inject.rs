@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use argh::FromArgs;
 
+use super::address;
 use super::webhook::{Mistake, inject_config};
 use crate::domain::agent_config::Environment;
 use crate::domain::inject::InjectConfig;
@@ -60,7 +61,13 @@ fn settings(
     env: &Environment,
 ) -> Result<InjectConfig, Vec<Mistake>> {
     let mut config = inject_config(env)?;
-    config.address = address.unwrap_or(config.address);
+    if let Some(address) = address {
+        address::check_vault(&address).map_err(|message| {
+            let option = "--vault-address".to_owned();
+            vec![Mistake { option, value: Some(address.clone()), message }]
+        })?;
+        config.address = address;
+    }
     config.image = image.unwrap_or(config.image);
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Argv and environment become a mode with its configuration. The only reader of either.
 
+mod address;
 mod agent;
 mod inject;
 mod render;

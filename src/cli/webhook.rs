@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use base64::Engine as _;
 
 use self::notices::notices;
+use super::address;
+use crate::base::address::{Address, shown};
 use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
@@ -23,11 +25,11 @@ use crate::telemetry::log::{Format, Level, Log};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
     /// The flag or variable as the user wrote it.
-    option: String,
-    /// Its value, if there is one.
-    value: Option<String>,
+    pub(super) option: String,
+    /// Its value, if there is one that may be shown.
+    pub(super) value: Option<String>,
     /// What is wrong, one clause.
-    message: String,
+    pub(super) message: String,
 }
 
 impl fmt::Display for Mistake {
@@ -35,14 +37,9 @@ impl fmt::Display for Mistake {
         let Some(value) = &self.value else {
             return write!(f, "{}: {}", self.option, self.message);
         };
-        let shown: String = value.chars().take(VALUE_CHARS_SHOWN).collect();
-        let dots = if shown.len() < value.len() { "…" } else { "" };
-        write!(f, "{}={shown:?}{dots}: {}", self.option, self.message)
+        write!(f, "{}={:?}: {}", self.option, shown(value), self.message)
     }
 }
-
-/// Enough of a value to recognise it; certificates have thousands of characters.
-const VALUE_CHARS_SHOWN: usize = 80;
 
 pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
     let settings = match Settings::read(words, env) {
@@ -144,6 +141,7 @@ impl Settings {
         let Some(mut mistakes) = settings.apply_words(words) else { return Ok(Parsed::Help) };
         mistakes.extend(settings.apply_environment(env));
         mistakes.extend(settings.contradictions());
+        mistakes.extend(settings.unusable_cluster(env));
         if mistakes.is_empty() { Ok(Parsed::Settings(Box::new(settings))) } else { Err(mistakes) }
     }
 
@@ -202,7 +200,8 @@ impl Settings {
 
     fn apply(&mut self, row: &Row, option: String, value: &str) -> Option<Mistake> {
         let message = row.field.set(self, value).err()?;
-        Some(Mistake { option, value: Some(value.to_owned()), message })
+        let is_shown = !matches!(row.field, Field::Unseen(_));
+        Some(Mistake { option, value: is_shown.then(|| value.to_owned()), message })
     }
 
     /// What no single option shows.
@@ -255,6 +254,17 @@ impl Settings {
             host: set("KUBERNETES_SERVICE_HOST")?,
             port: set("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".into()),
             service_account_dir: self.service_account_dir.clone(),
+        })
+    }
+
+    /// What is wrong with the API server's address, where it is needed.
+    fn unusable_cluster(&self, env: &Environment) -> Option<Mistake> {
+        let cluster = self.automation(env)?.cluster?;
+        let error = Address::of_https(&cluster.host, &cluster.port).err()?;
+        Some(Mistake {
+            option: "KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT".into(),
+            value: Some(format!("{}:{}", cluster.host, cluster.port)),
+            message: error.to_string(),
         })
     }
 
@@ -333,6 +343,8 @@ enum Field {
     Quantity(fn(&mut Settings) -> &mut Option<String>),
     /// Anything with rules of its own.
     Read(fn(&mut Settings, &str) -> Result<(), String>),
+    /// The same of what may hold a password.
+    Unseen(fn(&mut Settings, &str) -> Result<(), String>),
     /// A boolean in Go's syntax; the empty text is false.
     Switch(fn(&mut Settings) -> &mut bool),
     /// Any text.
@@ -368,7 +380,7 @@ impl Field {
                 }
                 *at(settings) = Some(value.into());
             }
-            Self::Read(read) => read(settings, value)?,
+            Self::Read(read) | Self::Unseen(read) => read(settings, value)?,
             Self::Switch(at) => {
                 *at(settings) = match value {
                     "1" | "t" | "T" | "TRUE" | "true" | "True" => true,
@@ -382,24 +394,19 @@ impl Field {
     }
 }
 
-/// A listen address as Go writes it: `:8080`, `host:8080`, `[::1]:8080`.
 fn read_listen(settings: &mut Settings, value: &str) -> Result<(), String> {
-    let port = value.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    if !matches!(port, Some(Ok(_))) {
-        return Err("not a listen address, want HOST:PORT or :PORT".into());
-    }
     settings.listen = value.into();
-    Ok(())
+    address::check_listen(value)
 }
 
-/// An address as agents take it: what lacks its scheme would fail in every pod, not here.
 fn read_address(settings: &mut Settings, value: &str) -> Result<(), String> {
     settings.inject.address = value.into();
-    let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    match scheme.as_deref() {
-        Some("http" | "https" | "unix") => Ok(()),
-        _ => Err("not an address of Vault, want https://HOST:PORT".into()),
-    }
+    address::check_vault(value)
+}
+
+fn read_proxy(settings: &mut Settings, value: &str) -> Result<(), String> {
+    settings.inject.proxy_address = value.into();
+    address::check_proxy(value)
 }
 
 fn read_agent(settings: &mut Settings, value: &str) -> Result<(), String> {
@@ -526,7 +533,7 @@ const TABLE: &[Row] = &[
     row("auth-min-backoff", "AUTH_MIN_BACKOFF", "", Field::Duration(|s| &mut s.inject.auth_min_backoff), "shortest wait between failed logins"),
     row("disable-idle-connections", "DISABLE_IDLE_CONNECTIONS", "", Field::Text(|s| &mut s.inject.disable_idle_connections), "comma list of agent features that keep no idle connections"),
     row("disable-keep-alives", "DISABLE_KEEP_ALIVES", "", Field::Text(|s| &mut s.inject.disable_keep_alives), "comma list of agent features that reuse no connections"),
-    row("proxy-address", "PROXY_ADDR", "", Field::Text(|s| &mut s.inject.proxy_address), "HTTP proxy between agents and Vault"),
+    row("proxy-address", "PROXY_ADDR", "", Field::Unseen(read_proxy), "HTTP proxy between agents and Vault"),
     row("revoke-on-shutdown", "REVOKE_ON_SHUTDOWN", "false", Field::Switch(|s| &mut s.inject.revoke_on_shutdown), "agents revoke their token when they end"),
     row("vault-address", "VAULT_ADDR", "", Field::Read(read_address), "address of Vault, https://HOST:PORT; required"),
     row("vault-auth-path", "VAULT_AUTH_PATH", "auth/kubernetes", Field::Text(|s| &mut s.inject.auth_path), "mount of the login method"),

@@ -29,6 +29,7 @@ mod regressions;
 mod render_live;
 mod render_tool;
 mod rollout;
+mod safety;
 mod support;
 mod template;
 mod template_cost;

@@ -344,9 +344,15 @@ fn needs_a_whole_service_account() {
         let cluster = Cluster { host: host.to_owned(), port: port.to_owned(), service_account_dir };
         KubeClient::connect(&cluster, LIMITS, Clock::start())
     };
-    assert_eq!(connect("fd00::1", "6443").unwrap().address, "[fd00::1]:6443");
-    assert_eq!(connect("10.0.0.1", "443").unwrap().address, "10.0.0.1:443");
-    for (host, port) in [("", "443"), ("a/b", "443"), ("10.0.0.1", "tcp"), ("10.0.0.1", "70000")] {
+    assert_eq!(connect("fd00::1", "6443").unwrap().address, "https://[fd00::1]:6443");
+    assert_eq!(connect("10.0.0.1", "443").unwrap().address, "https://10.0.0.1:443");
+    for (host, port) in [
+        ("", "443"),
+        ("a/b", "443"),
+        ("10.0.0.1", "tcp"),
+        ("10.0.0.1", "70000"),
+        ("10.0.0.1", "+443"),
+    ] {
         let error = connect(host, port).err().unwrap().to_string();
         assert!(error.contains("KUBERNETES_SERVICE_HOST"), "{error}");
     }

@@ -179,9 +179,16 @@ fn a_redirect_never_takes_the_token_off_tls() {
     assert_eq!(redirect_target(from, "/v1/y").unwrap(), "https://vault:8200/v1/y");
     assert_eq!(redirect_target(from, "https://other/v1/y").unwrap(), "https://other/v1/y");
     assert!(redirect_target(from, "http://vault:8200/v1/y").unwrap_err().contains("https to http"));
-    for location in ["", "//other/x", "ftp://x/", "https://u:p@x/", "v1/y"] {
+    for location in
+        ["", "//other/x", "ftp://x/", "https://u:p@x/", "v1/y", "https://x:82000/", "https://x:/"]
+    {
         assert!(redirect_target(from, location).is_err(), "{location}");
+        assert!(redirect_target("http://vault:8200/v1/x", location).is_err(), "{location}");
     }
+    assert_eq!(
+        redirect_target(from, "https://x/v1//y?a=b://c").unwrap(),
+        "https://x/v1//y?a=b://c"
+    );
 }
 
 #[test]
@@ -433,6 +440,7 @@ fn mistakes_of_the_connection_name_setting_and_reason() {
         (wrong(|c| c.address = "unix:///run/vault".into()), "Unix socket"),
         (wrong(|c| c.address = "vault:8200".into()), "want https://"),
         (wrong(|c| c.address = "".into()), "want https://"),
+        (wrong(|c| c.address = "http://vault:82000".into()), "the port \"82000\" is none"),
         (wrong(|c| c.address = "https://u:hunter2@vault".into()), "user name"),
         (wrong(|c| c.ca_cert = Some("/no/such.pem".into())), "ca_cert: /no/such.pem: No such file"),
         (wrong(|c| c.ca_path = Some("/no/such".into())), "ca_path: /no/such: No such file"),

@@ -97,6 +97,7 @@ fn reports_every_mistake_with_its_name_and_value() {
             ("AGENT_INJECT_TLS_CERT_FILE", "/c"),
             ("AGENT_INJECT_VAULT_CACERT_BYTES", "AAAA"),
             ("AGENT_INJECT_VAULT_ADDR", "vault:8200"),
+            ("AGENT_INJECT_PROXY_ADDR", "http://u:hunter2@proxy:82oo"),
             ("AGENT_INJECT_CPU_LIMIT", "lots"),
             ("AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", "often"),
         ],
@@ -111,7 +112,8 @@ fn reports_every_mistake_with_its_name_and_value() {
         ("AGENT_INJECT_TLS_CIPHER_SUITES=", "TLS_RSA_WITH_RC4_128_SHA"),
         ("AGENT_INJECT_TLS_KEY_FILE: ", "needs its key file"),
         ("AGENT_INJECT_VAULT_CACERT_BYTES=\"AAAA\": ", "PEM"),
-        ("AGENT_INJECT_VAULT_ADDR=\"vault:8200\": ", "want https://HOST:PORT"),
+        ("AGENT_INJECT_VAULT_ADDR=\"vault:8200\": ", "https://HOST:PORT"),
+        ("AGENT_INJECT_PROXY_ADDR: ", "the port \"82oo\" is none"),
         ("AGENT_INJECT_CPU_LIMIT=\"lots\": ", "quantity"),
         ("AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL=\"often\": ", "duration"),
     ] {
@@ -120,7 +122,8 @@ fn reports_every_mistake_with_its_name_and_value() {
             "{start} {mistakes:?}"
         );
     }
-    assert_eq!(mistakes.len(), 11, "{mistakes:?}");
+    assert_eq!(mistakes.len(), 12, "{mistakes:?}");
+    assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
     let mistakes = read(&[], &[]).unwrap_err();
     assert!(mistakes[0].starts_with("AGENT_INJECT_VAULT_ADDR: no Vault address"), "{mistakes:?}");
 }
@@ -221,4 +224,31 @@ fn the_api_server_is_where_kubernetes_says() {
     let moved = read(&[], &addressed(&[("AGENT_INJECT_SERVICE_ACCOUNT_DIR", "/x")])).unwrap();
     let cluster = moved.cluster(&env(&[host, ("KUBERNETES_SERVICE_PORT", "6443")])).unwrap();
     assert_eq!((&*cluster.port, &*cluster.service_account_dir), ("6443", "/x"));
+}
+
+#[test]
+fn an_address_that_is_none_does_not_come_as_far_as_a_pod() {
+    for port in ["82000", "65536", "82oo", "+8200", "0", ""] {
+        let address = format!("https://vault:{port}");
+        let mistakes = read(&[], &[("AGENT_INJECT_VAULT_ADDR", &address)]).unwrap_err();
+        assert!(mistakes[0].contains("AGENT_INJECT_VAULT_ADDR"), "{mistakes:?}");
+        let cluster = [
+            ("AGENT_INJECT_VAULT_ADDR", "https://vault:8200"),
+            ("AGENT_INJECT_TLS_AUTO", "name"),
+            ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
+            ("KUBERNETES_SERVICE_PORT", port),
+        ];
+        assert_eq!(read(&[], &cluster).is_err(), !port.is_empty(), "{port}: empty is unset");
+        let listen = format!("-listen=127.0.0.1:{port}");
+        assert_eq!(read(&[&listen], &cluster[..2]).is_err(), port != "0", "{listen}");
+    }
+    for (address, secret) in
+        [("https://u:hunter2@vault", "hunter2"), ("u:hunter2@vault:1", "hunter2")]
+    {
+        let mistakes = read(&[], &[("AGENT_INJECT_VAULT_ADDR", address)]).unwrap_err();
+        assert!(!mistakes.concat().contains(secret), "{mistakes:?}");
+    }
+    for fine in ["https://vault", "http://[::1]:8200/vault/", "unix:///run/vault.sock"] {
+        read(&[], &[("AGENT_INJECT_VAULT_ADDR", fine)]).unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 use super::decode::normal_namespace;
 use super::section::{ConfigError, Notes, Section, parse_duration, parse_truth};
 use super::{Connection, Environment};
+use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
 use crate::domain::vault::RateLimit;
 
@@ -47,6 +48,10 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         variable(env, name).map(str::to_owned).or(configured)
     };
     let address = pick("ADDR", "address").unwrap_or_else(|| ADDRESS.to_owned());
+    let address = Address::parse(address.trim()).map_err(|error| {
+        let place = if variable(env, "ADDR").is_some() { "VAULT_ADDR" } else { "vault.address" };
+        notes.error(place, format!("\"{}\": {error}", shown(address.trim())));
+    });
     let skip = vault.is_some_and(|vault| vault.truth("tls_skip_verify", false));
     let rate_limit = variable(env, "RATE_LIMIT").and_then(|text| {
         let rate = RateLimit::parse(text);
@@ -77,13 +82,13 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         tls_skip_verify: truth(env, "SKIP_VERIFY", notes).unwrap_or(skip),
         tls_server_name: pick("TLS_SERVER_NAME", "tls_server_name"),
         timeout,
-        proxy: proxy(&address, env).map(Secret::new),
+        proxy: proxy(address.as_ref().is_ok_and(Address::is_https), env, notes).map(Secret::new),
         no_proxy: either(env, "NO_PROXY").map(str::to_owned),
         num_retries: num_retries(vault),
         max_retries: max_retries.unwrap_or(MAX_RETRIES),
         rate_limit,
         refuses_redirects: truth(env, "DISABLE_REDIRECTS", notes).unwrap_or(false),
-        address: address.trim().trim_end_matches('/').to_owned(),
+        address: address.map(|address| address.to_string()).unwrap_or_default(),
     }
 }
 
@@ -121,10 +126,26 @@ fn num_retries(vault: Option<&Section<'_>>) -> Option<u32> {
     }
 }
 
-fn proxy<'e>(address: &str, env: &'e Environment) -> Option<&'e str> {
-    let own = variable(env, "PROXY_ADDR").or_else(|| variable(env, "HTTP_PROXY"));
-    let is_https = address.starts_with("https:");
-    own.or_else(|| either(env, if is_https { "HTTPS_PROXY" } else { "HTTP_PROXY" }))
+/// The proxy for Vault, the value of the first of these variables that is set. What it is, is not shown: it may
+/// hold a password.
+fn proxy<'e>(is_https: bool, env: &'e Environment, notes: &Notes) -> Option<&'e str> {
+    let general = if is_https { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    let of_vault = ["PROXY_ADDR", "HTTP_PROXY"]
+        .iter()
+        .find_map(|name| variable(env, name).map(|value| (format!("VAULT_{name}"), value)));
+    let (name, value) =
+        of_vault.or_else(|| either(env, general).map(|value| (general.to_owned(), value)))?;
+    let value = value.trim();
+    if let Err(error) = Address::parse_proxy(value) {
+        let reason = match error {
+            AddressError::Empty | AddressError::Scheme => {
+                "not a proxy address, want http://[user:password@]host:port".to_owned()
+            }
+            error => error.to_string(),
+        };
+        notes.error(name, reason);
+    }
+    Some(value)
 }
 
 /// A variable in upper case, else in lower case.

@@ -493,3 +493,28 @@ fn rates_redirects_and_wrong_words_of_the_environment() {
     let idle = |words: &str| errors(&least(&format!(r#""disable_idle_connections":{words}"#)));
     assert_eq!(idle(r#"["auto-auth","nothing"]"#).len(), 1);
 }
+
+#[test]
+fn an_address_that_is_none_is_a_mistake_and_not_another_address() {
+    for port in ["82000", "65536", "82oo", "+8200", "0", "", "8200:1", " 8200"] {
+        let address = format!("http://127.0.0.1:{port}");
+        let found = errors(&least(&format!(r#""vault":{{"address":"{address}"}}"#)));
+        assert!(found.len() == 1 && found[0].starts_with("vault.address: "), "{found:?}");
+        let document = Json::parse(least("").as_bytes()).unwrap();
+        for (name, place) in [
+            ("VAULT_ADDR", "VAULT_ADDR"),
+            ("BAO_ADDR", "VAULT_ADDR"),
+            ("VAULT_PROXY_ADDR", "VAULT_PROXY_ADDR"),
+            ("HTTPS_PROXY", "HTTPS_PROXY"),
+            ("https_proxy", "HTTPS_PROXY"),
+        ] {
+            let found = decode(&document, &env(&[(name, &address)])).unwrap_err();
+            assert_eq!((found.len(), found[0].place.as_str()), (1, place), "{found:?}");
+            let secret = format!("http://u:hunter2@proxy:{port}");
+            let found = decode(&document, &env(&[(name, &secret)])).unwrap_err();
+            assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+        }
+    }
+    let config = json(&least(r#""vault":{"address":" HTTP://Vault:8200/x/ "}"#)).unwrap();
+    assert_eq!(config.vault.address, "http://vault:8200/x");
+}
