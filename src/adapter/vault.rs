@@ -1,9 +1,15 @@
 //! Vault over HTTP: requests of [`crate::domain::vault`] out, replies in.
 
+mod prints;
+
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 
@@ -14,7 +20,8 @@ use super::tls_client::{Identity, Trust, certificates, client_config, private_ke
 use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
 use crate::domain::agent_config::Connection;
-use crate::domain::vault::{Reply, Request, VaultError};
+use crate::domain::vault::{Bucket, Reply, Request, VaultError};
+use prints::Prints;
 
 /// Bounds of a client.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +131,13 @@ pub(crate) struct VaultClient {
     http: HttpClient,
     /// In normal form.
     address: String,
+    /// What the certificates were read from, and how it was found.
+    connection: Connection,
+    limits: ClientLimits,
+    prints: Mutex<Prints>,
+    /// The turns of requests, where they are limited.
+    turns: Option<Mutex<Bucket>>,
+    clock: Clock,
 }
 
 impl VaultClient {
@@ -136,20 +150,9 @@ impl VaultClient {
         let address = Address::parse(&connection.address).map_err(|reason| {
             ConnectError::Address { address: shown(&connection.address), reason }
         })?;
-        let is_https = address.is_https();
-        let has_https_proxy =
-            connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
-        let tls = if is_https || has_https_proxy {
-            let trust = trust(connection, limits.file_bytes_max)?;
-            let identity = identity(connection, limits.file_bytes_max)?;
-            let has_identity = identity.is_some();
-            Some(client_config(trust, identity).map_err(|reason| match has_identity {
-                true => ConnectError::ClientPair { reason },
-                false => ConnectError::CaUnusable { place: "certificate authority".into(), reason },
-            })?)
-        } else {
-            None
-        };
+        // Before they are read: what is replaced meanwhile is read again.
+        let prints = Prints::take(connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let tls = tls(connection, &address, limits.file_bytes_max)?;
         let server_name = connection.tls_server_name.as_deref().filter(|name| !name.is_empty());
         let server_name = server_name.map(|name| {
             ServerName::try_from(name.to_owned())
@@ -166,7 +169,50 @@ impl VaultClient {
         };
         let http = HttpClient::new(settings, clock);
         let http = http.map_err(|reason| ConnectError::Proxy { reason })?;
-        Ok(Self { http, address: address.to_string() })
+        Ok(Self {
+            http,
+            address: address.to_string(),
+            connection: connection.clone(),
+            limits,
+            prints: Mutex::new(prints),
+            turns: connection.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now()))),
+            clock,
+        })
+    }
+
+    /// Reads certificates and keys again, for connections that are still to be made. What cannot be read
+    /// changes nothing.
+    pub(crate) fn reload(&self) -> Result<(), ConnectError> {
+        let prints = Prints::take(&self.connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let address = Address::parse(&self.address)
+            .map_err(|reason| ConnectError::Address { address: self.address.clone(), reason })?;
+        self.http.believe(tls(&self.connection, &address, self.limits.file_bytes_max)?);
+        *self.prints.lock().unwrap_or_else(PoisonError::into_inner) = prints;
+        Ok(())
+    }
+
+    /// Follows certificates that were replaced on disk. A look at a few files costs nothing beside a request.
+    fn follow_files(&self) {
+        let found = Prints::take(&self.connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let is_new = *self.prints.lock().unwrap_or_else(PoisonError::into_inner) != found;
+        if is_new {
+            // Half of a pair is there, or half a file: with the next request all of it.
+            let _as_before = self.reload();
+        }
+    }
+
+    /// Waits for the turn of one request.
+    fn await_turn(&self) {
+        let Some(turns) = &self.turns else { return };
+        let now = self.clock.now();
+        let end = now + turns.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        loop {
+            let left = end.since(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
     }
 
     /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
@@ -184,6 +230,8 @@ impl VaultClient {
         if request.body.is_some() {
             headers.push(("Content-Type", "application/json"));
         }
+        self.await_turn();
+        self.follow_files();
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
         let first = self.exchange(&url, &headers, request)?;
@@ -199,6 +247,13 @@ impl VaultClient {
             retry_after: None,
         };
         let target = first.location.as_deref().unwrap_or_default();
+        if self.connection.refuses_redirects {
+            let target = redirect_target(&url, target).map(|target| origin(&target));
+            let target = target.unwrap_or("elsewhere".to_owned());
+            return Err(refused(format!(
+                "redirected to {target}, which VAULT_DISABLE_REDIRECTS forbids: is that the address to use?"
+            )));
+        }
         let target = redirect_target(&url, target).map_err(|why| refused(why.to_owned()))?;
         let second = self.exchange(&target, &headers, request)?;
         if matches!(second.status, 301 | 302 | 307 | 308) {
@@ -233,6 +288,27 @@ impl VaultClient {
             },
         })
     }
+}
+
+/// Whom to believe and who we are, where the address or the proxy speaks TLS.
+fn tls(
+    connection: &Connection,
+    address: &Address,
+    file_bytes_max: usize,
+) -> Result<Option<Arc<ClientConfig>>, ConnectError> {
+    let has_https_proxy =
+        connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
+    if !address.is_https() && !has_https_proxy {
+        return Ok(None);
+    }
+    let trust = trust(connection, file_bytes_max)?;
+    let identity = identity(connection, file_bytes_max)?;
+    let has_identity = identity.is_some();
+    let config = client_config(trust, identity).map_err(|reason| match has_identity {
+        true => ConnectError::ClientPair { reason },
+        false => ConnectError::CaUnusable { place: "certificate authority".into(), reason },
+    });
+    config.map(Some)
 }
 
 fn reply(http: HttpReply) -> Reply {
