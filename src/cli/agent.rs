@@ -12,7 +12,8 @@ use crate::domain::agent_config::{
     self, AgentConfig, AuthKind, Environment, Origins, Source, TemplateBody, TemplateConfig,
     variable,
 };
-use crate::run::agent::{self, Life};
+use crate::domain::schedule::Ending;
+use crate::run::agent::{self, Life, NotStarted};
 use crate::run::config_files;
 use crate::telemetry::log::{Format, Level, Log};
 
@@ -78,9 +79,23 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
     match configure(&options, env) {
         Ok((config, _log)) if options.validate => {
             super::say(&summary(&config));
-            ExitCode::SUCCESS
+            match agent::check(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(mistake) => {
+                    super::complain(&format!("{mode}: {mistake}\n"));
+                    ExitCode::from(super::EXIT_USAGE)
+                }
+            }
         }
-        Ok((config, log)) => agent::run(life, &config, env, log),
+        Ok((config, log)) => {
+            let again = (options, env.clone());
+            let reload = move || level_again(&again.0, &again.1);
+            match agent::run(life, &config, env, log, Box::new(reload)) {
+                Ok(Ending::Done) => ExitCode::SUCCESS,
+                Ok(Ending::Failed) | Err(NotStarted::Surroundings(_)) => ExitCode::FAILURE,
+                Err(NotStarted::Configuration(_)) => ExitCode::from(super::EXIT_USAGE),
+            }
+        }
         Err(mistakes) => {
             for mistake in mistakes {
                 super::complain(&format!("{mode}: {mistake}\n"));
@@ -138,6 +153,22 @@ fn document(options: &Options, env: &Environment) -> Result<(Json, Origins), Vec
     if mistakes.is_empty() { Ok(agent_config::merge(sources)) } else { Err(mistakes) }
 }
 
+/// The level of the log at SIGHUP. What the files say comes first now: they are what can have changed.
+fn level_again(options: &Options, env: &Environment) -> Result<Level, String> {
+    let (document, _) = document(options, env).map_err(|mistakes| mistakes.join("; "))?;
+    let written = document.get("log_level").and_then(Json::as_str).filter(|word| !word.is_empty());
+    match written {
+        None => log(options, env, &document)
+            .map(|log| log.level())
+            .map_err(|mistakes| mistakes.join("; ")),
+        Some(word) => Level::parse(word).ok_or_else(|| wrong_level(word)),
+    }
+}
+
+fn wrong_level(word: &str) -> String {
+    format!("log level \"{word}\": want trace, debug, info, warn or error")
+}
+
 /// Level and format: flag over environment over document.
 fn log(options: &Options, env: &Environment, document: &Json) -> Result<Log, Vec<String>> {
     let pick = |flag: &Option<String>, name: &str, key: &str| {
@@ -148,7 +179,7 @@ fn log(options: &Options, env: &Environment, document: &Json) -> Result<Log, Vec
     let mut mistakes = Vec::new();
     let level = pick(&options.log_level, "LOG_LEVEL", "log_level");
     let level = Level::parse(&level).unwrap_or_else(|| {
-        mistakes.push(format!("log level \"{level}\": want trace, debug, info, warn or error"));
+        mistakes.push(wrong_level(&level));
         Level::Info
     });
     let format = pick(&options.log_format, "LOG_FORMAT", "log_format");

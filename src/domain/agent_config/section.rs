@@ -46,27 +46,27 @@ impl Notes {
     }
 
     /// Notes a setting deep inside of a block without effect, in each item if the block is a list.
-    fn ignore_inside(&self, place: String, value: &Json, inside: &str, follows: &'static str) {
+    fn ignore_inside(&self, place: &str, value: &Json, inside: &str, follows: &'static str) {
         match (value, inside.split_once('.')) {
             (Json::Array(items), _) => {
                 for (i, item) in items.iter().enumerate() {
-                    self.ignore_inside(format!("{place}[{i}]"), item, inside, follows);
+                    self.ignore_inside(&format!("{place}[{i}]"), item, inside, follows);
                 }
             }
             (Json::Object(_), Some((key, inside))) if value.get(key).is_some() => {
                 let inner = value.get(key).unwrap_or(&Json::Null);
-                self.ignore_inside(dotted(&place, key), inner, inside, follows);
+                self.ignore_inside(&dotted(place, key), inner, inside, follows);
             }
-            (Json::Object(_), None) => {
-                if value.get(inside).is_some_and(|value| !says_nothing(value)) {
-                    self.ignore(dotted(&place, inside), follows);
-                }
+            (Json::Object(_), None)
+                if value.get(inside).is_some_and(|value| !says_nothing(value)) =>
+            {
+                self.ignore(dotted(place, inside), follows);
             }
             // Under a label: `listener "tcp" { … }`.
             (Json::Object(labels), Some(_)) => {
                 for (label, inner) in labels.iter().filter(|(_, inner)| inner.as_object().is_some())
                 {
-                    self.ignore_inside(dotted(&place, label), inner, inside, follows);
+                    self.ignore_inside(&dotted(place, label), inner, inside, follows);
                 }
             }
             _ => {}
@@ -341,7 +341,7 @@ impl<'a> Section<'a> {
                 Some(Treatment::Inert(follows)) => {
                     self.notes.ignore(self.at(key), follows);
                     for (inside, follows) in settings::inert_inside(&path) {
-                        self.notes.ignore_inside(self.at(key), value, inside, follows);
+                        self.notes.ignore_inside(&self.at(key), value, inside, follows);
                     }
                 }
                 Some(Treatment::Followed) => self.notes.ignore(self.at(key), settings::UNUSED),

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::Message;
 use super::asking::{Ask, Context, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
+use super::{Message, Reload};
 use crate::adapter::clock::Clock;
 use crate::adapter::files::{self, Manner, Owner};
 use crate::adapter::signals::Signal;
 use crate::adapter::{allocator, entropy, interfaces};
+use crate::base::report::OneLine;
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
@@ -28,7 +29,7 @@ use crate::domain::schedule::{
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
 use crate::run::fetching::{self, Failure};
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{self, Log};
 
 /// Before a wait longer than this, connections are closed and memory is given back.
 const REST_MIN: Duration = Duration::from_secs(5);
@@ -79,6 +80,7 @@ pub(super) struct Driver {
     commands: VecDeque<Vec<Command>>,
     revocations: usize,
     events: VecDeque<Event>,
+    reload: Option<Reload>,
 }
 
 impl Driver {
@@ -120,6 +122,7 @@ impl Driver {
             commands: VecDeque::new(),
             revocations: 0,
             events: VecDeque::new(),
+            reload: None,
         }
     }
 
@@ -129,6 +132,10 @@ impl Driver {
 
     pub(super) fn with_state_file(self, state_file: Option<StateFile>) -> Self {
         Self { state_file, ..self }
+    }
+
+    pub(super) fn with_reload(self, reload: Reload) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// Runs until the schedule says it is over.
@@ -206,8 +213,26 @@ impl Driver {
                 self.log.info("shutdown triggered", &[]);
                 self.events.push_back(Event::Stop);
             }
-            Message::Signal(Signal::Reload) => {
-                self.log.info("SIGHUP ignored, a new configuration needs a new container", &[]);
+            Message::Signal(Signal::Reload) => self.reload(),
+        }
+    }
+
+    /// At SIGHUP, as Vault Agent: the level of the log, certificates and keys, and nothing else.
+    fn reload(&self) {
+        match self.reload.as_ref().map(|read| read()) {
+            None => {}
+            Some(Ok(level)) => log::set_level(level),
+            Some(Err(error)) => {
+                self.log.error("configuration not read again", &[("error", &error)])
+            }
+        }
+        match self.context.fetcher.client.reload() {
+            Ok(()) => self.log.info(
+                "SIGHUP: log level and certificates read again, all else needs a new container",
+                &[],
+            ),
+            Err(error) => {
+                self.log.error("certificates not read again", &[("error", &OneLine(&error))]);
             }
         }
     }

@@ -13,8 +13,7 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -29,7 +28,7 @@ use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
 use crate::run::fetching::Fetcher;
 use crate::run::limits;
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Level, Log};
 use asking::{Answer, Context};
 use driver::Driver;
 use login::Remembered;
@@ -52,22 +51,50 @@ enum Message {
     Signal(Signal),
 }
 
-/// Runs an agent to its end: 0 when everything is on disk or a signal asked for the end, 1 otherwise.
+/// Why an agent did not start.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// What the configuration says cannot be done; a restart will not help.
+    Configuration(String),
+    /// Something was not there that another time may be.
+    Surroundings(String),
+}
+
+impl From<String> for NotStarted {
+    fn from(reason: String) -> Self {
+        Self::Surroundings(reason)
+    }
+}
+
+/// Reads the level of the log again. The error is one line.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Level, String>>;
+
+/// Runs an agent to its end: done when everything is on disk or a signal asked for the end. Why it did not
+/// start is in the log.
 pub(crate) fn run(
     life: Life,
     config: &AgentConfig,
     environment: &Environment,
     log: Log,
-) -> ExitCode {
+    reload: Reload,
+) -> Result<Ending, NotStarted> {
     let log = log.named("agent");
-    match start(life, config, environment, log) {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Failed) => ExitCode::FAILURE,
-        Err(error) => {
-            log.error("cannot start", &[("error", &error)]);
-            ExitCode::FAILURE
-        }
+    let ended = start(life, config, environment, log, reload);
+    if let Err(NotStarted::Configuration(error) | NotStarted::Surroundings(error)) = &ended {
+        log.error("cannot start", &[("error", error)]);
     }
+    ended
+}
+
+/// Whether Vault could be asked as configured, as far as that is known without asking: addresses,
+/// certificates and keys. The error is one line.
+pub(crate) fn check(config: &AgentConfig) -> Result<(), String> {
+    connect(config, Clock::start()).map(drop)
+}
+
+fn connect(config: &AgentConfig, clock: Clock) -> Result<VaultClient, String> {
+    VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock)
+        .map_err(|error| OneLine(&error).to_string())
 }
 
 fn start(
@@ -75,7 +102,8 @@ fn start(
     config: &AgentConfig,
     environment: &Environment,
     log: Log,
-) -> Result<Ending, String> {
+    reload: Reload,
+) -> Result<Ending, NotStarted> {
     let clock = Clock::start();
     let (sender, inbox) = mpsc::channel();
     let of_signals = sender.clone();
@@ -86,10 +114,9 @@ fn start(
         log.warn("setting without effect", &[("setting", place), ("follows", follows)]);
     }
     let env = command_environment(environment, &config.vault);
-    let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
     let context = Context {
         fetcher: Fetcher {
-            client: client.map_err(|error| OneLine(&error).to_string())?,
+            client: connect(config, clock).map_err(NotStarted::Configuration)?,
             namespace: config.method.namespace.clone(),
             clock,
         },
@@ -114,28 +141,27 @@ fn start(
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
     let of_end = Arc::clone(&context);
     let workers = Workers::new(Arc::clone(&context), sender, connections_max(config));
-    let ending = drive(life, config, (clock, log), files, (context, workers, env), &inbox);
+    let driver = driver(life, config, (clock, log), files, (context, workers, env));
+    let ending = driver.with_reload(reload).run(&inbox);
     // Elsewhere than in a container of its own nothing else would end them.
     of_end.commands.end();
     drop(pid_file);
     Ok(ending)
 }
 
-fn drive(
+fn driver(
     life: Life,
     config: &AgentConfig,
     (clock, log): (Clock, Log),
     files: Files,
     (context, workers, env): (Arc<Context>, Workers, Environment),
-    inbox: &Receiver<Message>,
-) -> Ending {
+) -> Driver {
     let state_file = StateFile::of(config, log);
     let seed = entropy::spread().fraction().to_bits();
     let plan = plan(life, config);
     Driver::new(plan, seed, (clock, log), files, (context, workers), env)
         .with_sinks(config.sinks.clone())
         .with_state_file(state_file)
-        .run(inbox)
 }
 
 /// How many requests may be under way at once.
