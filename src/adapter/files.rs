@@ -101,6 +101,28 @@ struct Placement {
     owner: Owner,
     /// Mode of the folders to make, before the umask; `None` makes none.
     folders: Option<u32>,
+    /// Keep the file before as `NAME.bak`.
+    keeps_before: bool,
+}
+
+/// How [`place`] puts a file in its place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Permission bits; `None` keeps those of the target, or is 0644 for a new one.
+    pub(crate) mode: Option<u32>,
+    /// An owner that cannot be given is an error; none at all keeps that of the file before.
+    pub(crate) owner: Owner,
+    /// Makes missing folders (0755).
+    pub(crate) creates_folders: bool,
+    /// Keeps the file before, when there is one, beside it as `NAME.bak`.
+    pub(crate) keeps_before: bool,
+}
+
+/// Puts `bytes` in the place of `target`, as [`replace`] does, in a given manner.
+pub(crate) fn place(target: &Path, bytes: &[u8], manner: Manner) -> io::Result<Replaced> {
+    let Manner { mode, owner, creates_folders, keeps_before } = manner;
+    let folders = creates_folders.then_some(0o755);
+    put(target, bytes, &Placement { mode, owner, folders, keeps_before })
 }
 
 /// Like [`replace`], with an owner. Half an owner is completed by the one who writes; none at all keeps
@@ -113,7 +135,7 @@ pub(crate) fn write(
     creates_folders: bool,
 ) -> io::Result<Replaced> {
     let folders = creates_folders.then_some(0o777);
-    put(target, bytes, &Placement { mode: Some(mode), owner, folders })
+    put(target, bytes, &Placement { mode: Some(mode), owner, folders, keeps_before: false })
 }
 
 /// Puts `bytes` in the place of `target`, which may be missing, a file or a symbolic link.
@@ -126,12 +148,12 @@ pub(crate) fn replace(
     mode: Option<u32>,
     create_dirs: bool,
 ) -> io::Result<Replaced> {
-    let folders = create_dirs.then_some(0o755);
-    put(target, bytes, &Placement { mode, owner: Owner::default(), folders })
+    let manner = Manner { mode, creates_folders: create_dirs, ..Manner::default() };
+    place(target, bytes, manner)
 }
 
 fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replaced> {
-    let Placement { mode, owner, folders } = *placement;
+    let Placement { mode, owner, folders, keeps_before } = *placement;
     let before = fs::metadata(target).ok();
     if before.as_ref().is_some_and(fs::Metadata::is_file)
         && holds(target, bytes).is_ok_and(|holds| holds)
@@ -148,9 +170,27 @@ fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replace
     let kept = before.as_ref().map(fs::Metadata::mode);
     let mode = mode.or(kept).unwrap_or(0o644) & 0o7777;
     staged.fill(bytes, mode, owner, before.as_ref()).map_err(|e| at(&staged.path, &e))?;
+    if keeps_before && before.as_ref().is_some_and(fs::Metadata::is_file) {
+        keep_before(target, folder, name)?;
+    }
     fs::rename(&staged.path, target).map_err(|e| at(target, &e))?;
     staged.is_in_place = true;
     Ok(Replaced::Written)
+}
+
+/// Gives a file the name `NAME.bak` as well, in the place of what had that name.
+fn keep_before(target: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
+    let mut backup = OsString::from(name);
+    backup.push(".bak");
+    let backup = folder.join(backup);
+    let staged = staged_path(folder, name)?;
+    // What a link leads to is linked, so that the copy holds the content.
+    let real = fs::canonicalize(target).map_err(|e| at(target, &e))?;
+    fs::hard_link(&real, &staged).map_err(|e| at(&staged, &e))?;
+    // Two names of one file are left alone by a rename.
+    let renamed = fs::rename(&staged, &backup).map_err(|e| at(&backup, &e));
+    let _best_effort = fs::remove_file(&staged);
+    renamed
 }
 
 /// Whether a file has exactly this content. It is read in pieces: no other copy of a secret is made.
@@ -251,14 +291,7 @@ impl Staged {
     /// A new file beside the target: 0600, so no moment exists when others may read it, and under a name
     /// that nobody can have prepared.
     fn create(folder: &Path, name: &OsStr) -> io::Result<Self> {
-        let mut staged_name = OsString::from(".");
-        // The longest names of a file system (255 bytes) leave no room for an ending.
-        if name.len() <= STAGED_NAME_MAX {
-            staged_name.push(name);
-            staged_name.push(".");
-        }
-        staged_name.push(entropy::hex()?);
-        let path = folder.join(staged_name);
+        let path = staged_path(folder, name)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         Ok(Self { file: file.map_err(|e| at(&path, &e))?, path, is_in_place: false })
     }
@@ -296,6 +329,18 @@ impl Drop for Staged {
             let _best_effort = fs::remove_file(&self.path);
         }
     }
+}
+
+/// A path beside a target that [`sweep`] finds.
+fn staged_path(folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
+    let mut staged_name = OsString::from(".");
+    // The longest names of a file system (255 bytes) leave no room for an ending.
+    if name.len() <= STAGED_NAME_MAX {
+        staged_name.push(name);
+        staged_name.push(".");
+    }
+    staged_name.push(entropy::hex()?);
+    Ok(folder.join(staged_name))
 }
 
 /// Bytes of a name that still leave room for a dot before it and a dot and 16 digits after it.

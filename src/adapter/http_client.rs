@@ -4,12 +4,17 @@
 //! followed here and statuses are not errors: the caller knows what they mean. Nothing is read from the
 //! environment. Requests of several threads share the open connections.
 
+mod forwarding;
+
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use forwarding::{ForwardConnector, ToProxy};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use ureq::http::{self, HeaderName, HeaderValue, Uri, header};
@@ -128,8 +133,22 @@ pub(crate) struct HttpClient {
 }
 
 struct Agents {
+    /// Whom to believe, for connections that are still to be made.
+    tls: Option<Arc<ClientConfig>>,
     direct: Agent,
+    /// Through a tunnel.
     proxied: Option<Agent>,
+    /// Plain HTTP, passed on by a proxy that is reached in plain HTTP as well.
+    forwarded: Option<Agent>,
+}
+
+/// How a request reaches its server.
+struct Route {
+    agent: Agent,
+    /// Host and port of the proxy.
+    via: Option<String>,
+    /// What the proxy wants to see before it passes a request on.
+    credentials: Option<Zeroizing<String>>,
 }
 
 /// A handshake with Vault takes milliseconds; Vault's own client waits 30 s for a connection.
@@ -147,7 +166,8 @@ impl HttpClient {
     pub(crate) fn new(settings: HttpSettings, clock: Clock) -> Result<Self, String> {
         let proxy = settings.proxy.as_ref().map(|proxy| parse_proxy(proxy.expose())).transpose()?;
         let resolver = CachingResolver::new(clock);
-        let agents = RwLock::new(Agents::new(&settings, proxy.as_ref(), &resolver));
+        let tls = settings.tls.clone();
+        let agents = RwLock::new(Agents::new(&settings, tls, proxy.as_ref(), &resolver));
         Ok(Self { settings, proxy, resolver, agents })
     }
 
@@ -159,7 +179,7 @@ impl HttpClient {
     /// Makes one request and returns as soon as the head of the answer is there.
     pub(crate) fn open(&self, request: &HttpRequest<'_>) -> Result<HttpStream, HttpError> {
         let uri: Uri = request.url.parse().map_err(|_invalid| HttpError::Malformed("address"))?;
-        let (agent, via) = self.agent_for(&uri);
+        let Route { agent, via, credentials } = self.route(&uri);
         let blame = Blame {
             resolver: self.resolver.clone(),
             timeout: self.settings.timeout,
@@ -167,7 +187,8 @@ impl HttpClient {
             via,
         };
         let mut builder = http::Request::builder().method(request.method).uri(uri);
-        for (name, value) in request.headers {
+        let credentials = credentials.as_ref().map(|c| ("Proxy-Authorization", c.as_str()));
+        for (name, value) in request.headers.iter().copied().chain(credentials) {
             let name: HeaderName =
                 name.parse().map_err(|_e| HttpError::Malformed("header name"))?;
             let mut value: HeaderValue =
@@ -196,18 +217,29 @@ impl HttpClient {
 
     /// Closes the connections that nobody uses, with their buffers.
     pub(crate) fn close_idle(&self) {
-        let fresh = Agents::new(&self.settings, self.proxy.as_ref(), &self.resolver);
+        let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);
+        let tls = agents.tls.clone();
+        *agents = Agents::new(&self.settings, tls, self.proxy.as_ref(), &self.resolver);
+    }
+
+    /// From now on believes others, on new connections; those that are open and unused are closed.
+    pub(crate) fn believe(&self, tls: Option<Arc<ClientConfig>>) {
+        let fresh = Agents::new(&self.settings, tls, self.proxy.as_ref(), &self.resolver);
         *self.agents.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    /// The agent that reaches `uri`, and host and port of its proxy.
-    fn agent_for(&self, uri: &Uri) -> (Agent, Option<String>) {
+    fn route(&self, uri: &Uri) -> Route {
         let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
-        match (&agents.proxied, &self.proxy) {
-            (Some(proxied), Some(proxy)) if !bypasses_proxy(uri, &self.settings.no_proxy) => {
-                (proxied.clone(), Some(format!("{}:{}", proxy.host(), proxy.port())))
+        let proxy = self.proxy.as_ref().filter(|_| !bypasses_proxy(uri, &self.settings.no_proxy));
+        let Some((proxy, proxied)) = proxy.zip(agents.proxied.as_ref()) else {
+            return Route { agent: agents.direct.clone(), via: None, credentials: None };
+        };
+        let via = Some(format!("{}:{}", proxy.host(), proxy.port()));
+        match &agents.forwarded {
+            Some(forwarded) if uri.scheme_str() == Some("http") => {
+                Route { agent: forwarded.clone(), via, credentials: credentials(proxy) }
             }
-            _ => (agents.direct.clone(), None),
+            _ => Route { agent: proxied.clone(), via, credentials: None },
         }
     }
 }
@@ -358,9 +390,14 @@ impl Blame {
 }
 
 impl Agents {
-    fn new(settings: &HttpSettings, proxy: Option<&Proxy>, resolver: &CachingResolver) -> Self {
-        let agent = |proxy: Option<&Proxy>| {
-            let config = Agent::config_builder()
+    fn new(
+        settings: &HttpSettings,
+        tls: Option<Arc<ClientConfig>>,
+        proxy: Option<&Proxy>,
+        resolver: &CachingResolver,
+    ) -> Self {
+        let config = |proxy: Option<&Proxy>| {
+            Agent::config_builder()
                 .http_status_as_error(false)
                 .input_buffer_size(BUFFER_BYTES)
                 .max_idle_age(IDLE_MAX)
@@ -373,9 +410,11 @@ impl Agents {
                 .timeout_connect(Some(CONNECT_TIMEOUT.min(settings.timeout)))
                 .timeout_global(Some(settings.timeout))
                 .user_agent(USER_AGENT)
-                .build();
+                .build()
+        };
+        let agent = |proxy: Option<&Proxy>| {
             let tls = TlsConnector {
-                config: settings.tls.clone(),
+                config: tls.clone(),
                 server_name: settings.server_name.clone(),
                 proxy: proxy.map(|proxy| proxy.uri().clone()),
             };
@@ -383,10 +422,25 @@ impl Agents {
                 ().chain(ConnectProxyConnector::default())
                     .chain(TcpConnector::default())
                     .chain(tls);
-            Agent::with_parts(config, connector, resolver.clone())
+            Agent::with_parts(config(proxy), connector, resolver.clone())
         };
-        Self { direct: agent(None), proxied: proxy.map(|proxy| agent(Some(proxy))) }
+        let plain = proxy.filter(|proxy| proxy.protocol() == ProxyProtocol::Http);
+        let forwarded = plain.map(|proxy| {
+            let connector = ().chain(TcpConnector::default()).chain(ForwardConnector);
+            let resolver = ToProxy { proxy: proxy.uri().clone(), resolver: resolver.clone() };
+            Agent::with_parts(config(None), connector, resolver)
+        });
+        let (direct, proxied) = (agent(None), proxy.map(|proxy| agent(Some(proxy))));
+        Self { direct, proxied, forwarded, tls }
     }
+}
+
+/// User and password for a proxy, as a header wants them.
+fn credentials(proxy: &Proxy) -> Option<Zeroizing<String>> {
+    let (user, password) = (proxy.username()?, proxy.password().unwrap_or_default());
+    let pair = Zeroizing::new(format!("{user}:{password}"));
+    let pair = Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes()));
+    Some(Zeroizing::new(format!("Basic {}", pair.as_str())))
 }
 
 /// The value is not shown: it may hold a password. What the library reads must be what we read: it sends the

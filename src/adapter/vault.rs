@@ -1,10 +1,15 @@
 //! Vault over HTTP: requests of [`crate::domain::vault`] out, replies in.
 
+mod prints;
+
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::clock::Clock;
@@ -16,8 +21,9 @@ use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
 use crate::domain::agent_config::Connection;
-use crate::domain::vault::{Reply, Request, VaultError};
+use crate::domain::vault::{Bucket, Reply, Request, VaultError};
 use crate::domain::x509::Flaw;
+use prints::Prints;
 
 /// Bounds of a client.
 #[derive(Clone, Copy, Debug)]
@@ -125,8 +131,15 @@ pub(crate) struct VaultClient {
     http: HttpClient,
     /// In normal form.
     address: String,
-    left_out: Vec<Flaw>,
-    reply_memory_max: usize,
+    /// Configured certificates that were not believed when they were last read.
+    left_out: Mutex<Vec<Flaw>>,
+    /// What the certificates were read from, and how it was found.
+    connection: Connection,
+    limits: ClientLimits,
+    prints: Mutex<Prints>,
+    /// The turns of requests, where they are limited.
+    turns: Option<Mutex<Bucket>>,
+    clock: Clock,
 }
 
 impl VaultClient {
@@ -139,21 +152,9 @@ impl VaultClient {
         let address = Address::parse(&connection.address).map_err(|reason| {
             ConnectError::Address { address: shown(&connection.address), reason }
         })?;
-        let is_https = address.is_https();
-        let has_https_proxy =
-            connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
-        let mut source = Source { left_out: Vec::new(), is_public: false };
-        let tls = if is_https || has_https_proxy {
-            let trust = trust(connection, limits.file_bytes_max, clock.wall(), &mut source)?;
-            let identity = identity(connection, limits.file_bytes_max)?;
-            let has_identity = identity.is_some();
-            Some(client_config(trust, identity).map_err(|reason| match has_identity {
-                true => ConnectError::ClientPair { reason },
-                false => ConnectError::CaUnusable { place: "certificate authority".into(), reason },
-            })?)
-        } else {
-            None
-        };
+        // Before they are read: what is replaced meanwhile is read again.
+        let prints = Prints::take(connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let (tls, source) = tls(connection, &address, limits.file_bytes_max, clock.wall())?;
         let server_name = connection.tls_server_name.as_deref().filter(|name| !name.is_empty());
         let server_name = server_name.map(|name| {
             ServerName::try_from(name.to_owned())
@@ -173,14 +174,56 @@ impl VaultClient {
         Ok(Self {
             http,
             address: address.to_string(),
-            left_out: source.left_out,
-            reply_memory_max: limits.reply_memory_max,
+            left_out: Mutex::new(source.left_out),
+            connection: connection.clone(),
+            limits,
+            prints: Mutex::new(prints),
+            turns: connection.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now()))),
+            clock,
         })
     }
 
     /// Configured certificates that are not believed now, for a warning.
-    pub(crate) fn left_out(&self) -> &[Flaw] {
-        &self.left_out
+    pub(crate) fn left_out(&self) -> Vec<Flaw> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads certificates and keys again, for connections that are still to be made. What cannot be read
+    /// changes nothing.
+    pub(crate) fn reload(&self) -> Result<(), ConnectError> {
+        let prints = Prints::take(&self.connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let address = Address::parse(&self.address)
+            .map_err(|reason| ConnectError::Address { address: self.address.clone(), reason })?;
+        let now = self.clock.wall();
+        let (tls, source) = tls(&self.connection, &address, self.limits.file_bytes_max, now)?;
+        self.http.believe(tls);
+        *self.left_out.lock().unwrap_or_else(PoisonError::into_inner) = source.left_out;
+        *self.prints.lock().unwrap_or_else(PoisonError::into_inner) = prints;
+        Ok(())
+    }
+
+    /// Follows certificates that were replaced on disk. A look at a few files costs nothing beside a request.
+    fn follow_files(&self) {
+        let found = Prints::take(&self.connection, SYSTEM_BUNDLES, CA_FILES_MAX);
+        let is_new = *self.prints.lock().unwrap_or_else(PoisonError::into_inner) != found;
+        if is_new {
+            // Half of a pair is there, or half a file: with the next request all of it.
+            let _as_before = self.reload();
+        }
+    }
+
+    /// Waits for the turn of one request.
+    fn await_turn(&self) {
+        let Some(turns) = &self.turns else { return };
+        let now = self.clock.now();
+        let end = now + turns.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+        loop {
+            let left = end.since(self.clock.now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
     }
 
     /// Sends a request, follows one redirect (a standby node names the active one) and returns whatever
@@ -198,6 +241,8 @@ impl VaultClient {
         if request.body.is_some() {
             headers.push(("Content-Type", "application/json"));
         }
+        self.await_turn();
+        self.follow_files();
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
         let first = self.exchange(&url, &headers, request)?;
@@ -213,6 +258,13 @@ impl VaultClient {
             retry_after: None,
         };
         let target = first.location.as_deref().unwrap_or_default();
+        if self.connection.refuses_redirects {
+            let target = redirect_target(&url, target).map(|target| origin(&target));
+            let target = target.unwrap_or("elsewhere".to_owned());
+            return Err(refused(format!(
+                "redirected to {target}, which VAULT_DISABLE_REDIRECTS forbids: is that the address to use?"
+            )));
+        }
         let target = redirect_target(&url, target).map_err(|why| refused(why.to_owned()))?;
         let second = self.exchange(&target, &headers, request)?;
         if matches!(second.status, 301 | 302 | 307 | 308) {
@@ -223,7 +275,7 @@ impl VaultClient {
 
     fn reply(&self, http: HttpReply) -> Reply {
         let HttpReply { status, body, retry_after, .. } = http;
-        Reply { status, body, memory_max: self.reply_memory_max, retry_after }
+        Reply { status, body, memory_max: self.limits.reply_memory_max, retry_after }
     }
 
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
@@ -252,6 +304,29 @@ impl VaultClient {
             },
         })
     }
+}
+
+/// Whom to believe and who we are, where the address or the proxy speaks TLS.
+fn tls(
+    connection: &Connection,
+    address: &Address,
+    file_bytes_max: usize,
+    now: Wall,
+) -> Result<(Option<Arc<ClientConfig>>, Source), ConnectError> {
+    let has_https_proxy =
+        connection.proxy.as_ref().is_some_and(|proxy| proxy.expose().starts_with("https:"));
+    let mut source = Source { left_out: Vec::new(), is_public: false };
+    if !address.is_https() && !has_https_proxy {
+        return Ok((None, source));
+    }
+    let trust = trust(connection, file_bytes_max, now, &mut source)?;
+    let identity = identity(connection, file_bytes_max)?;
+    let has_identity = identity.is_some();
+    let config = client_config(trust, identity).map_err(|reason| match has_identity {
+        true => ConnectError::ClientPair { reason },
+        false => ConnectError::CaUnusable { place: "certificate authority".into(), reason },
+    });
+    Ok((Some(config?), source))
 }
 
 /// The address in front of a URL's query.

@@ -9,9 +9,11 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::base::json::Json;
 use crate::domain::agent_config::{
-    self, AgentConfig, AuthKind, Environment, TemplateBody, TemplateConfig,
+    self, AgentConfig, AuthKind, Environment, Origins, Source, TemplateBody, TemplateConfig,
+    variable,
 };
-use crate::run::agent::{self, Life};
+use crate::domain::schedule::Ending;
+use crate::run::agent::{self, Life, NotStarted};
 use crate::run::config_files;
 use crate::telemetry::log::{Format, Level, Log};
 
@@ -77,9 +79,23 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
     match configure(&options, env) {
         Ok((config, _log)) if options.validate => {
             super::say(&summary(&config));
-            ExitCode::SUCCESS
+            match agent::check(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(mistake) => {
+                    super::complain(&format!("{mode}: {mistake}\n"));
+                    ExitCode::from(super::EXIT_USAGE)
+                }
+            }
         }
-        Ok((config, log)) => agent::run(life, &config, env, log),
+        Ok((config, log)) => {
+            let again = (options, env.clone());
+            let reload = move || level_again(&again.0, &again.1);
+            match agent::run(life, &config, env, log, Box::new(reload)) {
+                Ok(Ending::Done) => ExitCode::SUCCESS,
+                Ok(Ending::Failed) | Err(NotStarted::Surroundings(_)) => ExitCode::FAILURE,
+                Err(NotStarted::Configuration(_)) => ExitCode::from(super::EXIT_USAGE),
+            }
+        }
         Err(mistakes) => {
             for mistake in mistakes {
                 super::complain(&format!("{mode}: {mistake}\n"));
@@ -91,7 +107,7 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
 
 /// The checked configuration and the log it asks for, or every mistake in it.
 fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log), Vec<String>> {
-    let document = document(options, env)?;
+    let (document, origins) = document(options, env)?;
     let log = log(options, env, &document);
     let decoded = agent_config::decode(&document, &with_flags(options, env));
     match (decoded, log) {
@@ -102,14 +118,18 @@ fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log),
         (decoded, log) => {
             let mut mistakes = log.err().unwrap_or_default();
             let of_config = decoded.err().unwrap_or_default();
-            mistakes.extend(of_config.iter().map(ToString::to_string));
+            mistakes.extend(of_config.iter().map(|mistake| origins.describe(mistake)));
             Err(mistakes)
         }
     }
 }
 
-fn document(options: &Options, env: &Environment) -> Result<Json, Vec<String>> {
-    if options.config.is_empty() {
+fn document(options: &Options, env: &Environment) -> Result<(Json, Origins), Vec<String>> {
+    let of_environment = || variable(env, "AGENT_CONFIG_PATH").map(str::to_owned);
+    let mut paths = options.config.clone();
+    // As in OpenBao: without a -config, and before VAULT_CONFIG, which is an injector's.
+    paths.extend(of_environment().filter(|_| options.config.is_empty()));
+    if paths.is_empty() {
         let text =
             env.get("VAULT_CONFIG").filter(|text| !text.trim().is_empty()).ok_or_else(|| {
                 vec![
@@ -120,32 +140,49 @@ fn document(options: &Options, env: &Environment) -> Result<Json, Vec<String>> {
         let bytes = BASE64_STANDARD
             .decode(text.split_ascii_whitespace().collect::<String>())
             .map_err(|e| vec![format!("VAULT_CONFIG: not base64: {e}")])?;
-        return config_files::parse(&bytes).map_err(|e| vec![format!("VAULT_CONFIG: {e}")]);
+        let source = Source::parse("VAULT_CONFIG", &bytes).map_err(|mistake| vec![mistake])?;
+        return Ok(agent_config::merge(vec![source]));
     }
-    let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
-    for path in &options.config {
+    let (mut sources, mut mistakes) = (Vec::new(), Vec::new());
+    for path in &paths {
         match config_files::load(path) {
-            Ok(found) => documents.extend(found),
+            Ok(found) => sources.extend(found),
             Err(mistake) => mistakes.push(mistake),
         }
     }
-    if mistakes.is_empty() { Ok(agent_config::merge(documents)) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok(agent_config::merge(sources)) } else { Err(mistakes) }
+}
+
+/// The level of the log at SIGHUP. What the files say comes first now: they are what can have changed.
+fn level_again(options: &Options, env: &Environment) -> Result<Level, String> {
+    let (document, _) = document(options, env).map_err(|mistakes| mistakes.join("; "))?;
+    let written = document.get("log_level").and_then(Json::as_str).filter(|word| !word.is_empty());
+    match written {
+        None => log(options, env, &document)
+            .map(|log| log.level())
+            .map_err(|mistakes| mistakes.join("; ")),
+        Some(word) => Level::parse(word).ok_or_else(|| wrong_level(word)),
+    }
+}
+
+fn wrong_level(word: &str) -> String {
+    format!("log level \"{word}\": want trace, debug, info, warn or error")
 }
 
 /// Level and format: flag over environment over document.
 fn log(options: &Options, env: &Environment, document: &Json) -> Result<Log, Vec<String>> {
-    let pick = |flag: &Option<String>, variable: &str, key: &str| {
+    let pick = |flag: &Option<String>, name: &str, key: &str| {
         let of_document = || document.get(key).and_then(Json::as_str).map(str::to_owned);
-        let chosen = flag.clone().or_else(|| env.get(variable).cloned()).or_else(of_document);
-        chosen.unwrap_or_default()
+        let of_environment = || variable(env, name).map(str::to_owned);
+        flag.clone().or_else(of_environment).or_else(of_document).unwrap_or_default()
     };
     let mut mistakes = Vec::new();
-    let level = pick(&options.log_level, "VAULT_LOG_LEVEL", "log_level");
+    let level = pick(&options.log_level, "LOG_LEVEL", "log_level");
     let level = Level::parse(&level).unwrap_or_else(|| {
-        mistakes.push(format!("log level \"{level}\": want trace, debug, info, warn or error"));
+        mistakes.push(wrong_level(&level));
         Level::Info
     });
-    let format = pick(&options.log_format, "VAULT_LOG_FORMAT", "log_format");
+    let format = pick(&options.log_format, "LOG_FORMAT", "log_format");
     let format = match format.trim().to_ascii_lowercase().as_str() {
         "" | "standard" => Format::Standard,
         "json" => Format::Json,
@@ -216,8 +253,8 @@ fn summary(config: &AgentConfig) -> String {
     for template in &config.templates {
         line("file", file(template));
     }
-    if !config.ignored.is_empty() {
-        line("ignored", config.ignored.join(", "));
+    for setting in &config.ignored {
+        line("ignored", setting.to_string());
     }
     text
 }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::limits::FILE_BYTES_MAX;
 use crate::adapter::files;
-use crate::base::json::Json;
-use crate::domain::agent_config::parse_hcl;
+use crate::domain::agent_config::Source;
 
 /// Reads a file, or every `*.hcl` and `*.json` of a folder in the order of their names. Each error is a
 /// clause that names the file.
-pub(crate) fn load(path: &str) -> Result<Vec<Json>, String> {
+pub(crate) fn load(path: &str) -> Result<Vec<Source>, String> {
     let path = Path::new(path);
     if !path.is_dir() {
         return Ok(vec![load_file(path)?]);
@@ -24,19 +23,9 @@ pub(crate) fn load(path: &str) -> Result<Vec<Json>, String> {
     paths.iter().map(|path| load_file(path)).collect()
 }
 
-/// Reads a configuration from its text: JSON when it begins with a brace, else HCL.
-pub(crate) fn parse(text: &[u8]) -> Result<Json, String> {
-    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first == Some(&b'{') {
-        return Json::parse(text).map_err(|e| e.to_string());
-    }
-    let text = std::str::from_utf8(text).map_err(|e| format!("not UTF-8: {e}"))?;
-    parse_hcl(text).map_err(|e| e.to_string())
-}
-
-fn load_file(path: &Path) -> Result<Json, String> {
+fn load_file(path: &Path) -> Result<Source, String> {
     let text = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
-    parse(&text).map_err(|reason| format!("{}: {reason}", path.display()))
+    Source::parse(&path.display().to_string(), &text)
 }
 
 /// What editors leave behind is passed over.

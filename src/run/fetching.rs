@@ -15,6 +15,7 @@ use crate::domain::vault::{
 };
 use crate::domain::x509::Bundle;
 use crate::run::limits::FILE_BYTES_MAX;
+use crate::telemetry::log::Log;
 
 /// Asks for secrets in one namespace.
 pub(crate) struct Fetcher {
@@ -47,6 +48,13 @@ impl From<VaultError> for Failure {
 }
 
 impl Fetcher {
+    /// A line for each configured authority that is not believed.
+    pub(crate) fn warn_of_authorities(&self, log: Log) {
+        for flaw in self.client.left_out() {
+            log.warn("certificate authority not believed", &[("reason", &flaw)]);
+        }
+    }
+
     /// The request with what every request carries.
     pub(crate) fn signed(&self, request: Request, token: Option<&Secret>) -> Request {
         let request = request.in_namespace(self.namespace.as_deref());

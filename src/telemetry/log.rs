@@ -6,6 +6,7 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
@@ -25,6 +26,8 @@ pub(crate) enum Level {
     /// Accepted for compatibility; writes nothing that debug does not.
     Trace,
 }
+
+const LEVELS: [Level; 5] = [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace];
 
 impl Level {
     /// Vault's words: trace, debug, info (also notice and nothing), warn or warning, err or error; any case.
@@ -73,6 +76,16 @@ pub(crate) enum Format {
 /// Named values of a line.
 pub(crate) type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
 
+/// The level that the whole process was set to since its start: its place in [`LEVELS`], else there is none.
+static LEVEL_SINCE: AtomicU8 = AtomicU8::new(u8::MAX);
+
+/// From now on every log of this process writes at this level: copies of a log are everywhere.
+pub(crate) fn set_level(level: Level) {
+    let place = LEVELS.iter().position(|known| *known == level);
+    let place = place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX);
+    LEVEL_SINCE.store(place, Ordering::Relaxed);
+}
+
 /// Writes lines under one module name. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
@@ -85,6 +98,11 @@ impl Log {
     /// A log for `module`, for example `agent.auth`.
     pub(crate) const fn new(level: Level, format: Format, module: &'static str) -> Self {
         Self { level, format, module }
+    }
+
+    /// The level that it was made with.
+    pub(crate) const fn level(self) -> Level {
+        self.level
     }
 
     /// The same log under another module name.
@@ -113,7 +131,8 @@ impl Log {
     }
 
     fn write(&self, level: Level, message: &str, fields: Fields<'_>) {
-        if level > self.level {
+        let since = LEVELS.get(usize::from(LEVEL_SINCE.load(Ordering::Relaxed)));
+        if level > since.copied().unwrap_or(self.level) {
             return;
         }
         #[expect(clippy::disallowed_methods, reason = "the time stamp of a log line")]

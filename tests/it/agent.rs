@@ -1,5 +1,7 @@
 //! The agent modes from outside: the real executable against a Vault that misbehaves on demand.
 
+mod settings;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The client against a small server that does what a real one will not do on demand.
 
+mod rotation;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -259,11 +261,32 @@ fn goes_through_a_proxy_unless_told_not_to() {
         proxy: Some(Secret::new(format!("http://user:p%40ss@127.0.0.1:{}", proxy.port))),
         ..connection("http://vault.invalid:8200".to_owned())
     };
-    assert_eq!(client(&through).send(&read()).unwrap().status, 200);
+    let client_of_proxy = client(&through);
+    let write = Request::renew_lease("db/1").with_token(Secret::new("s.token"));
+    for (request, line, end) in [
+        (read(), "GET http://vault.invalid:8200/v1/kv/data/app?version=2 HTTP/1.1\r\n", "\r\n\r\n"),
+        (
+            write.clone(),
+            "PUT http://vault.invalid:8200/v1/sys/leases/renew HTTP/1.1\r\n",
+            "\"db/1\"}",
+        ),
+        (read(), "GET http://vault.invalid:8200/v1/kv/data/app?version=2 HTTP/1.1\r\n", "\r\n\r\n"),
+    ] {
+        assert_eq!(client_of_proxy.send(&request).unwrap().status, 200);
+        let asked = proxy.request();
+        assert!(asked.starts_with(line) && asked.ends_with(end), "{asked}");
+        let asked = asked.to_ascii_lowercase();
+        assert!(asked.contains("host: vault.invalid:8200\r\n"), "{asked}");
+        assert!(asked.contains("proxy-authorization: basic dxnlcjpwqhnz\r\n"), "{asked}");
+    }
+    // TLS goes through a tunnel: the proxy sees no token.
+    let tunnelled =
+        Connection { address: "https://vault.invalid:8200".to_owned(), ..through.clone() };
+    let tunnelled = Connection { tls_skip_verify: true, ..tunnelled };
+    assert!(client(&tunnelled).send(&read()).is_err());
     let asked = proxy.request();
     assert!(asked.starts_with("CONNECT vault.invalid:8200 HTTP/1.1"), "{asked}");
     assert!(asked.contains("Basic dXNlcjpwQHNz") && !asked.contains("s.token"), "{asked}");
-    assert!(proxy.request().contains("GET /v1/kv/data/app"));
     let proxy_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dead = Connection {
         proxy: Some(Secret::new(format!("http://user:p%40ss@127.0.0.1:{proxy_port}"))),

@@ -5,6 +5,7 @@ use super::section::{ConfigError, Notes, Section, parse_duration, parse_truth};
 use super::{Connection, Environment};
 use crate::base::address::{Address, AddressError, shown};
 use crate::base::secret::Secret;
+use crate::domain::vault::RateLimit;
 
 /// Where Vault's own client looks when nothing is configured.
 const ADDRESS: &str = "https://127.0.0.1:8200";
@@ -14,7 +15,7 @@ const NUM_RETRIES: u32 = 12;
 const MAX_RETRIES: u32 = 2;
 
 /// The variable `BAO_X`, else `VAULT_X`; an empty one counts as absent.
-pub(super) fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
+pub fn variable<'e>(env: &'e Environment, name: &str) -> Option<&'e str> {
     let of = |prefix: &str| env.get(&format!("{prefix}_{name}")).map(String::as_str);
     of("BAO").filter(|v| !v.is_empty()).or_else(|| of("VAULT").filter(|v| !v.is_empty()))
 }
@@ -52,6 +53,16 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         notes.error(place, format!("\"{}\": {error}", shown(address.trim())));
     });
     let skip = vault.is_some_and(|vault| vault.truth("tls_skip_verify", false));
+    let rate_limit = variable(env, "RATE_LIMIT").and_then(|text| {
+        let rate = RateLimit::parse(text);
+        if rate.is_none() {
+            let reason = format!(
+                "\"{text}\": want requests per second above 0, or with a burst such as 10:20"
+            );
+            notes.error("VAULT_RATE_LIMIT", reason);
+        }
+        rate
+    });
     let timeout = variable(env, "CLIENT_TIMEOUT").and_then(|text| {
         parse_duration(text).map_err(|reason| notes.error("VAULT_CLIENT_TIMEOUT", reason)).ok()
     });
@@ -68,21 +79,28 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         system_ca_file: env.get("SSL_CERT_FILE").filter(|path| !path.is_empty()).cloned(),
         client_cert: pick("CLIENT_CERT", "client_cert"),
         client_key: pick("CLIENT_KEY", "client_key"),
-        tls_skip_verify: variable(env, "SKIP_VERIFY").map_or(skip, |text| {
-            parse_truth(text).unwrap_or_else(|| {
-                let reason = format!("\"{text}\" is not a boolean, want true or false");
-                notes.error("VAULT_SKIP_VERIFY", reason);
-                false
-            })
-        }),
+        tls_skip_verify: truth(env, "SKIP_VERIFY", notes).unwrap_or(skip),
         tls_server_name: pick("TLS_SERVER_NAME", "tls_server_name"),
         timeout,
         proxy: proxy(address.as_ref().is_ok_and(Address::is_https), env, notes).map(Secret::new),
         no_proxy: either(env, "NO_PROXY").map(str::to_owned),
         num_retries: num_retries(vault),
         max_retries: max_retries.unwrap_or(MAX_RETRIES),
+        rate_limit,
+        refuses_redirects: truth(env, "DISABLE_REDIRECTS", notes).unwrap_or(false),
         address: address.map(|address| address.to_string()).unwrap_or_default(),
     }
+}
+
+/// A variable that is true or false.
+fn truth(env: &Environment, name: &str, notes: &Notes) -> Option<bool> {
+    let text = variable(env, name)?;
+    let truth = parse_truth(text);
+    if truth.is_none() {
+        let reason = format!("\"{text}\" is not a boolean, want true or false");
+        notes.error(format!("VAULT_{name}"), reason);
+    }
+    truth
 }
 
 /// Absent and 0 are the default, −1 is no retry.
@@ -91,7 +109,7 @@ fn num_retries(vault: Option<&Section<'_>>) -> Option<u32> {
         return Some(NUM_RETRIES);
     };
     let count = retry.integer("num_retries").unwrap_or(0);
-    retry.ignore_rest();
+    retry.finish();
     match count {
         0 => Some(NUM_RETRIES),
         -1 => None,

@@ -5,66 +5,60 @@ use std::time::Duration;
 
 use super::connection::{self, variable};
 use super::section::{ConfigError, Notes, Section};
+use super::settings::WithoutEffect;
 use super::{
-    AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Sink, TemplateBody,
-    TemplateConfig, TemplateSettings,
+    AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Quiet, Sink,
+    TemplateBody, TemplateConfig, TemplateSettings,
 };
+use crate::base::go_duration;
 use crate::base::json::Json;
 
 /// Where Kubernetes puts a pod's own token.
 const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
-/// Lays documents over each other as Vault Agent does with several `-config`: later settings and blocks
-/// replace earlier ones, templates and listeners add up.
-pub fn merge(documents: Vec<Json>) -> Json {
-    let mut merged = BTreeMap::new();
-    for document in documents {
-        let Json::Object(members) = document else { return document };
-        for (key, value) in members {
-            let is_list = ["env_template", "listener", "template"].contains(&key.as_str());
-            let value = match merged.remove(&key) {
-                Some(before) if is_list => {
-                    Json::Array(items(before).into_iter().chain(items(value)).collect())
-                }
-                Some(_) | None => value,
-            };
-            merged.insert(key, value);
-        }
-    }
-    Json::Object(merged)
-}
-
-fn items(value: Json) -> Vec<Json> {
-    if let Json::Array(items) = value { items } else { vec![value] }
-}
+/// How often Vault Agent looks for a new token that it is to remove.
+const JWT_READ_PERIOD: Duration = Duration::from_millis(500);
 
 /// Decodes a document, with the environment over its block `vault`. All mistakes are reported together,
 /// sorted by place.
 pub fn decode(document: &Json, env: &Environment) -> Result<AgentConfig, Vec<ConfigError>> {
-    let Some(members) = document.as_object() else {
-        let reason = "want an object with auto_auth, vault and template".to_owned();
-        return Err(vec![ConfigError { place: "configuration".to_owned(), reason }]);
-    };
     let notes = Notes::default();
-    let top = Section::new(members, String::new(), &notes);
+    let config = read(document, env, &notes);
+    let (errors, ignored) = notes.into_parts();
+    match config {
+        Some(config) if errors.is_empty() => Ok(AgentConfig { ignored, ..config }),
+        Some(_) | None => Err(errors),
+    }
+}
+
+/// The settings of a document that have no effect here, each with what follows, whatever mistakes there may
+/// be beside them.
+pub fn without_effect(document: &Json) -> Vec<WithoutEffect> {
+    let notes = Notes::default();
+    let _mistakes_are_told_elsewhere = read(document, &Environment::new(), &notes);
+    notes.into_parts().1
+}
+
+/// Reads a whole document. Nothing comes of it when there is no login; all else is in the notes.
+fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig> {
+    let Some(members) = document.as_object() else {
+        notes.error("configuration", "want an object with auto_auth, vault and template");
+        return None;
+    };
+    let top = Section::new(members, notes);
     let vault = top.block("vault");
-    let connection = connection::decode(vault.as_ref(), env, &notes);
+    let connection = connection::decode(vault.as_ref(), env, notes);
     let vault_namespace = vault.as_ref().and_then(|vault| vault.text("namespace"));
     if let Some(vault) = &vault {
-        vault.ignore_rest();
+        vault.finish();
     }
-    for key in ["env_template", "exec"] {
-        if top.is_set(key) {
-            top.error(
-                key,
-                "running the app under the agent is not supported here: use the mode exec",
-            );
-        }
+    for key in ["disable_idle_connections", "disable_keep_alives"] {
+        connection_words(&top, key);
     }
     let mut templates: Vec<_> = top.blocks("template").iter().map(template).collect();
     let (injector, own_templates) = injector(&top);
     templates.extend(own_templates);
-    last_of_each_file(&mut templates, &notes);
+    last_of_each_file(&mut templates, notes);
     let auto_auth = top.block("auto_auth");
     if auto_auth.is_none() {
         top.error("auto_auth", "missing: say how to log in");
@@ -78,24 +72,35 @@ pub fn decode(document: &Json, env: &Environment) -> Result<AgentConfig, Vec<Con
     let template_config = template_settings(top.block("template_config").as_ref());
     let (pid_file, exit_after_auth) = (top.text("pid_file"), top.truth("exit_after_auth", false));
     if let Some(auto_auth) = &auto_auth {
-        auto_auth.ignore_rest();
+        auto_auth.finish();
     }
-    top.ignore_rest();
-    drop((vault, auto_auth, top));
-    let (errors, ignored) = notes.into_parts();
-    match method {
-        Some(method) if errors.is_empty() => Ok(AgentConfig {
-            method,
-            sinks,
-            exit_after_auth,
-            pid_file,
-            vault: connection,
-            templates,
-            template_config,
-            injector,
-            ignored,
-        }),
-        Some(_) | None => Err(errors),
+    // Read where the log is made.
+    for key in ["log_format", "log_level"] {
+        let _asked = top.value(key);
+    }
+    top.finish();
+    Some(AgentConfig {
+        method: method?,
+        sinks,
+        exit_after_auth,
+        pid_file,
+        vault: connection,
+        templates,
+        template_config,
+        injector,
+        ignored: Vec::new(),
+    })
+}
+
+/// Which connections not to keep, in the words of Vault Agent. None is kept here for longer than a round of
+/// requests takes.
+fn connection_words(top: &Section<'_>, key: &'static str) {
+    const KNOWN: &[&str] = &["auto-auth", "caching", "proxying", "templating"];
+    for word in top.names(key) {
+        if !KNOWN.contains(&word.as_str()) {
+            let reason = format!("\"{word}\" is unknown, want some of {}", KNOWN.join(", "));
+            top.error(key, reason);
+        }
     }
 }
 
@@ -107,7 +112,8 @@ fn last_of_each_file(templates: &mut Vec<TemplateConfig>, notes: &Notes) {
     templates.retain(|template| {
         let is_last = seen.insert(template.destination.clone());
         if !is_last && !template.destination.is_empty() {
-            notes.ignore(format!("template for {} before the last one", template.destination));
+            let place = format!("template for {} before the last one", template.destination);
+            notes.ignore(place, "of several templates for one file the last one counts");
         }
         is_last
     });
@@ -132,11 +138,10 @@ fn method(
         method.error("type", "missing: want approle, jwt, kubernetes or token_file");
         return None;
     }
-    refuse_wrapping(&method);
     let nothing = BTreeMap::new();
     let config = method.block("config").unwrap_or_else(|| method.beside("config", &nothing));
     let kind = auth_kind(&kind_name, &method, &config);
-    config.ignore_rest();
+    config.finish();
     let min_backoff = method.duration("min_backoff", Duration::from_secs(1));
     let max_backoff = method.duration("max_backoff", Duration::from_secs(300));
     if min_backoff > max_backoff {
@@ -150,7 +155,7 @@ fn method(
     }
     let mount_path = method.text("mount_path").unwrap_or_else(|| format!("auth/{kind_name}"));
     let exit_on_err = method.truth("exit_on_err", false);
-    method.ignore_rest();
+    method.finish();
     Some(AuthMethod {
         kind: kind?,
         mount_path: mount_path.trim_matches('/').to_owned(),
@@ -175,13 +180,20 @@ fn auth_kind(name: &str, method: &Section<'_>, config: &Section<'_>) -> Option<A
             // token is not ours to remove.
             let token_path = config.text("token_path");
             let is_own_path = config.is_set("path") || token_path.is_none();
+            let removes = config.truth("remove_jwt_after_reading", is_own_path);
+            let period = config.duration("jwt_read_period", JWT_READ_PERIOD);
+            if period.is_zero() {
+                config.error("jwt_read_period", "want a time above zero");
+            }
             Some(AuthKind::Jwt {
                 role: config.required("role"),
                 path: match token_path {
                     Some(token_path) if !is_own_path => token_path,
                     Some(_) | None => config.required("path"),
                 },
-                remove_jwt_after_reading: config.truth("remove_jwt_after_reading", is_own_path),
+                remove_jwt_after_reading: removes,
+                remove_jwt_follows_symlinks: config.truth("remove_jwt_follows_symlinks", false),
+                read_period: removes.then_some(period),
             })
         }
         "kubernetes" => Some(AuthKind::Kubernetes {
@@ -203,13 +215,6 @@ fn auth_kind(name: &str, method: &Section<'_>, config: &Section<'_>) -> Option<A
     }
 }
 
-/// A bare token where a wrapped or encrypted one was asked for would be a leak.
-fn refuse_wrapping(section: &Section<'_>) {
-    if section.is_set("wrap_ttl") {
-        section.error("wrap_ttl", "wrapped tokens are not supported, remove it");
-    }
-}
-
 fn sinks(auto_auth: &Section<'_>) -> Vec<Sink> {
     let own_keys = ["type", "config", "wrap_ttl", "dh_type", "dh_path"];
     let found = auto_auth.labelled("sink", &own_keys).into_iter().filter_map(|(label, sink)| {
@@ -218,24 +223,33 @@ fn sinks(auto_auth: &Section<'_>) -> Vec<Sink> {
             sink.error("type", format!("\"{kind}\" is not supported, want file"));
             return None;
         }
-        refuse_wrapping(&sink);
-        for key in ["dh_type", "dh_path", "derive_key", "aad", "aad_env_var"] {
-            if sink.is_set(key) {
-                sink.error(key, "encrypted tokens are not supported, remove it");
-            }
-        }
         let config = sink.block("config");
-        sink.ignore_rest();
+        sink.finish();
         let Some(config) = config else {
             sink.error("config", "missing: want config with path");
             return None;
         };
         let mode = config.permissions("mode", 0o777).unwrap_or(0o640);
         let path = config.required("path");
-        config.ignore_rest();
-        Some(Sink { path, mode })
+        let (user, group) = (owner(&config, "uid"), owner(&config, "gid"));
+        config.finish();
+        Some(Sink { path, mode, user, group })
     });
     found.collect()
+}
+
+/// Number of a user or group; −1 is nobody's, as for the system call.
+fn owner(section: &Section<'_>, key: &'static str) -> Option<u32> {
+    match section.integer(key)? {
+        -1 => None,
+        number => u32::try_from(number).map_or_else(
+            |_too_large| {
+                section.error(key, format!("{number} is no number of a user or group"));
+                None
+            },
+            Some,
+        ),
+    }
 }
 
 fn template_settings(section: Option<&Section<'_>>) -> TemplateSettings {
@@ -246,6 +260,7 @@ fn template_settings(section: Option<&Section<'_>>) -> TemplateSettings {
             exit_on_retry_failure: false,
             static_secret_render_interval: INTERVAL,
             lease_renewal_threshold: THRESHOLD,
+            max_connections_per_host: None,
         };
     };
     let threshold = section.text("lease_renewal_threshold").map(|text| {
@@ -258,18 +273,21 @@ fn template_settings(section: Option<&Section<'_>>) -> TemplateSettings {
     });
     let interval = section.duration("static_secret_render_interval", INTERVAL);
     let exit_on_retry_failure = section.truth("exit_on_retry_failure", false);
-    section.ignore_rest();
+    let connections = section.integer("max_connections_per_host").unwrap_or(0);
+    let connections = u32::try_from(connections).unwrap_or_else(|_negative| {
+        section
+            .error("max_connections_per_host", format!("{connections}, want 0 (no limit) or more"));
+        0
+    });
+    section.finish();
     TemplateSettings {
         exit_on_retry_failure,
         // Zero is "not set", as in Vault Agent.
         static_secret_render_interval: if interval.is_zero() { INTERVAL } else { interval },
         lease_renewal_threshold: threshold.unwrap_or(THRESHOLD),
+        max_connections_per_host: Some(connections).filter(|count| *count > 0),
     }
 }
-
-/// Settings of a template that Vault Agent knows and that have no effect here.
-const INERT_TEMPLATE_SETTINGS: &[&str] =
-    &["backup", "error_fatal", "map_to_env", "vault_grace", "wait"];
 
 fn template(section: &Section<'_>) -> TemplateConfig {
     let delimiter = |key, default: &str| section.text(key).unwrap_or_else(|| default.to_owned());
@@ -291,21 +309,49 @@ fn template(section: &Section<'_>) -> TemplateConfig {
             Some(TemplateBody::Go { contents, left_delimiter, right_delimiter })
         }
     };
-    for key in ["function_blacklist", "function_denylist"] {
-        if section.is_set(key) {
-            section.error(key, "this restriction is not supported, and is not dropped in silence");
-        }
-    }
-    for key in ["gid", "group", "uid", "user"] {
-        if section.is_set(key) {
-            section.error(key, "another owner is not supported, use perms or the pod's fsGroup");
-        }
-    }
     let error_on_missing_key = section.truth("error_on_missing_key", false);
     let sandbox_path = section.text("sandbox_path");
-    let config = file(section, body);
-    section.refuse_rest(INERT_TEMPLATE_SETTINGS);
-    TemplateConfig { error_on_missing_key, sandbox_path, ..config }
+    let name = |new, old| section.text(new).or_else(|| section.text(old)).unwrap_or_default();
+    let config = TemplateConfig {
+        error_on_missing_key,
+        sandbox_path,
+        error_fatal: section.truth("error_fatal", true),
+        backup: section.truth("backup", false),
+        user: name("user", "uid"),
+        group: name("group", "gid"),
+        wait: wait(section),
+        ..file(section, body)
+    };
+    section.finish();
+    config
+}
+
+/// `wait`: `min:max`, `min`, or a block of both. Of several blocks the last one counts.
+fn wait(section: &Section<'_>) -> Option<Quiet> {
+    let is_text = !matches!(section.value("wait"), None | Some(Json::Array(_) | Json::Object(_)));
+    let (min, max) = if is_text {
+        let text = section.text("wait")?;
+        let mut parts = text.splitn(2, ':').map(|part| go_duration::parse(part.trim()));
+        let min = parts.next().transpose();
+        let (Ok(Some(min)), Ok(max)) = (min, parts.next().transpose()) else {
+            let reason = format!("\"{text}\": want two durations, such as 5s:20s, or one");
+            section.error("wait", reason);
+            return None;
+        };
+        (min, max)
+    } else {
+        let block = section.blocks("wait").pop()?;
+        let is_set = block.value("max").is_some();
+        let min = block.duration("min", Duration::ZERO);
+        let max = block.duration("max", Duration::ZERO);
+        block.finish();
+        (min, is_set.then_some(max))
+    };
+    let max = max.unwrap_or(min.saturating_mul(4));
+    if max < min {
+        section.error("wait", format!("{min:?} at least is longer than {max:?} at most"));
+    }
+    Some(Quiet { min, max }).filter(|quiet| !quiet.min.is_zero())
 }
 
 /// What a template of ours and one of Vault Agent have in common.
@@ -320,6 +366,11 @@ fn file(section: &Section<'_>, body: Option<TemplateBody>) -> TemplateConfig {
         error_on_missing_key: false,
         create_dest_dirs: section.truth("create_dest_dirs", true),
         sandbox_path: None,
+        error_fatal: true,
+        backup: false,
+        user: String::new(),
+        group: String::new(),
+        wait: None,
     }
 }
 
@@ -334,7 +385,7 @@ fn command(section: &Section<'_>) -> Option<Command> {
             words = own;
             timeout = exec.duration("timeout", TIMEOUT);
         }
-        exec.refuse_rest(&["env", "kill_signal", "kill_timeout", "reload_signal", "splay"]);
+        exec.finish();
     }
     (!words.is_empty()).then_some(Command { words, timeout })
 }
@@ -349,7 +400,7 @@ fn injector(top: &Section<'_>) -> (InjectorSettings, Vec<TemplateConfig>) {
         revoke_on_shutdown: own.truth("revoke_on_shutdown", false).then_some(grace),
     };
     let templates = own.blocks("template").iter().map(own_template).collect();
-    own.refuse_rest(&[]);
+    own.finish();
     (settings, templates)
 }
 
@@ -374,7 +425,7 @@ fn own_template(section: &Section<'_>) -> TemplateConfig {
         }
     };
     let config = file(section, body);
-    section.refuse_rest(&[]);
+    section.finish();
     config
 }
 

@@ -17,23 +17,55 @@ pub struct HclError {
     pub line: usize,
     /// One clause.
     pub reason: &'static str,
+    /// A string ended just before, on the same line: perhaps by a quote that was meant to be part of it.
+    pub is_after_string: bool,
 }
 
 impl fmt::Display for HclError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
+        write!(f, "line {}: {}", self.line, self.reason)?;
+        f.write_str(if self.is_after_string { QUOTES_HINT } else { "" })
     }
 }
 
 impl std::error::Error for HclError {}
 
+/// The way out where quotes inside of quotes are the likely mistake.
+const QUOTES_HINT: &str =
+    "; a quote inside of a string in quotes is written \\\", or the string as a heredoc (<<EOT)";
+
+/// On which line each member stands, by its place: `template[1].perms`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines(BTreeMap<String, usize>);
+
+impl Lines {
+    /// The line of a place, or of the innermost block around it that is known.
+    pub(super) fn of(&self, place: &str) -> Option<usize> {
+        let plain = place.replace("[0]", "");
+        let mut place = plain.as_str();
+        loop {
+            if let Some(line) = self.0.get(place) {
+                return Some(*line);
+            }
+            place = place.rsplit_once(['.', '['])?.0;
+        }
+    }
+}
+
 /// Reads a text into the value that the JSON form of the same configuration has: a block is an object,
 /// its labels are objects around it, a repeated block is a list. A repeated attribute counts once, its
 /// last value.
 pub fn parse(text: &str) -> Result<Json, HclError> {
-    let mut cursor = Cursor { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    parse_with_lines(text).map(|(json, _)| json)
+}
+
+/// The same, and where everything stands.
+pub(super) fn parse_with_lines(text: &str) -> Result<(Json, Lines), HclError> {
+    let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (place, lines) = (String::new(), Lines::default());
+    let mut cursor = Cursor { rest, line: 1, string_line: 0, place, lines };
     let members = cursor.members(None, 0)?;
-    Ok(Json::Object(members))
+    Ok((Json::Object(members), cursor.lines))
 }
 
 type Members = BTreeMap<String, Json>;
@@ -41,11 +73,16 @@ type Members = BTreeMap<String, Json>;
 struct Cursor<'a> {
     rest: &'a str,
     line: usize,
+    /// The line on which the last value in quotes ended.
+    string_line: usize,
+    /// Where the member stands that is being read.
+    place: String,
+    lines: Lines,
 }
 
 impl<'a> Cursor<'a> {
     fn error<T>(&self, reason: &'static str) -> Result<T, HclError> {
-        Err(HclError { line: self.line, reason })
+        Err(HclError { line: self.line, reason, is_after_string: false })
     }
 
     fn peek(&self) -> Option<char> {
@@ -114,7 +151,17 @@ impl<'a> Cursor<'a> {
                     self.next();
                     return Ok(members);
                 }
-                Some(_) => self.member(&mut members, depth)?,
+                Some(_) => {
+                    let line = self.line;
+                    let is_after_string = self.string_line == line;
+                    self.member(&mut members, depth).map_err(|error| match error {
+                        // What was meant as a text is read as names and labels, up to some later line.
+                        HclError { reason, .. } if is_after_string => {
+                            HclError { line, reason, is_after_string }
+                        }
+                        error => error,
+                    })?;
+                }
             }
             self.skip_blanks()?;
             self.eat(",");
@@ -122,7 +169,40 @@ impl<'a> Cursor<'a> {
     }
 
     fn member(&mut self, members: &mut Members, depth: usize) -> Result<(), HclError> {
+        let (line, around) = (self.line, self.place.len());
         let key = self.key()?;
+        self.enter(&key, members.get(&key), line);
+        let read = self.after_key(key, members, depth);
+        self.place.truncate(around);
+        read
+    }
+
+    /// Notes the line of a member, which is one more if there are some of its name.
+    fn enter(&mut self, key: &str, before: Option<&Json>, line: usize) {
+        self.place.push_str(if self.place.is_empty() { "" } else { "." });
+        self.place.push_str(key);
+        match before {
+            Some(Json::Array(blocks)) => self.place.push_str(&format!("[{}]", blocks.len())),
+            Some(Json::Object(_)) => self.place.push_str("[1]"),
+            Some(_) | None => {}
+        }
+        self.note_line(line);
+    }
+
+    /// Names long enough to be none would make the table grow with the square of the text.
+    fn note_line(&mut self, line: usize) {
+        const PLACE_BYTES_MAX: usize = 200;
+        if self.place.len() <= PLACE_BYTES_MAX {
+            self.lines.0.insert(self.place.clone(), line);
+        }
+    }
+
+    fn after_key(
+        &mut self,
+        key: String,
+        members: &mut Members,
+        depth: usize,
+    ) -> Result<(), HclError> {
         let mut labels = Vec::new();
         loop {
             self.skip_blanks()?;
@@ -144,7 +224,12 @@ impl<'a> Cursor<'a> {
                     insert(members, key, value);
                     return Ok(());
                 }
-                Some(_) if labels.len() < LABELS_MAX => labels.push(self.key()?),
+                Some(_) if labels.len() < LABELS_MAX => {
+                    let label = self.key()?;
+                    self.place.push('.');
+                    self.place.push_str(&label);
+                    labels.push(label);
+                }
                 Some(_) => return self.error("too many labels"),
                 None => return self.error("a name without a value, want = or {"),
             }
@@ -162,7 +247,11 @@ impl<'a> Cursor<'a> {
     fn value(&mut self, depth: usize) -> Result<Json, HclError> {
         self.skip_blanks()?;
         match self.peek() {
-            Some('"') => Ok(Json::String(self.string()?)),
+            Some('"') => {
+                let text = self.string()?;
+                self.string_line = self.line;
+                Ok(Json::String(text))
+            }
             Some('[') => {
                 self.next();
                 self.list(depth + 1)
@@ -186,10 +275,18 @@ impl<'a> Cursor<'a> {
             if self.eat("]") {
                 return Ok(Json::Array(items));
             }
+            let around = self.place.len();
+            if !items.is_empty() {
+                self.place.push_str(&format!("[{}]", items.len()));
+            }
+            self.note_line(self.line);
             items.push(self.value(depth)?);
+            self.place.truncate(around);
             self.skip_blanks()?;
             if !self.eat(",") && self.peek() != Some(']') {
-                return self.error("want , or ] in a list");
+                let reason = "want , or ] in a list";
+                let is_after_string = self.string_line == self.line;
+                return Err(HclError { line: self.line, reason, is_after_string });
             }
         }
     }
@@ -409,6 +506,55 @@ mod tests {
             let json = parse(&format!("a = {written}\nb = 1\n")).unwrap();
             assert_eq!(json.get("a").and_then(Json::as_str), Some(meant), "{written}");
         }
+    }
+
+    #[test]
+    fn quotes_inside_of_quotes_are_told_as_such() {
+        for text in [
+            r#"a { contents = "{{ with secret "kv/a" }}{{ .Data }}{{ end }}" }"#,
+            "a {\n  contents = \"{{ with secret \"kv/a\" }}\"\n  destination = \"/d\"\n}",
+            r#"contents = "{{ secret " kv/a" }}""#,
+            r#"contents = "{{ secret "kv/a }}""#,
+            "contents = \"\"\"",
+            r#"contents = ""x"""#,
+            r#"command = ["sh", "-c", "echo "x" y"]"#,
+            r#"command = ["sh", "-c", "echo " x]"#,
+            r#"command = "sh -c "kill 1"""#,
+            "contents = \"say \"hello\"\"\n\n\n}",
+        ] {
+            let error = parse(text);
+            let error = error.unwrap_err();
+            assert!(error.to_string().contains("a quote inside"), "{text}: {error}");
+            let line = text.lines().position(|line| line.matches('"').count() > 1).unwrap() + 1;
+            assert_eq!(error.line, line, "{text}");
+        }
+        for text in ["a = \"x\"\nb", "a = \"x\"\n= 1", "a = \"x", "a {", "a = [1 2]"] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(!error.contains("a quote inside"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn knows_on_which_line_everything_stands() {
+        let text = "pid_file = \"x\"\ntemplate {\n  perms = 1\n}\ntemplate {\n\n  wait {\n min = 1 }\n}\n\
+                    auto_auth {\n  method \"jwt\" {\n    config = {\n      role = \"a\"\n    }\n  }\n}\n\
+                    sink = [{\n  a = 1 }, {\n  a = 2\n}]\n";
+        let (_, lines) = parse_with_lines(text).unwrap();
+        for (place, line) in [
+            ("pid_file", 1),
+            ("template[0]", 2),
+            ("template[0].perms", 3),
+            ("template[0].destination", 2),
+            ("template[1].perms", 5),
+            ("template[1].wait.min", 8),
+            ("auto_auth.method.jwt.config.role", 13),
+            ("auto_auth.method.jwt.mount_path", 11),
+            ("sink[0].a", 18),
+            ("sink[1].a", 19),
+        ] {
+            assert_eq!(lines.of(place), Some(line), "{place}");
+        }
+        assert_eq!(lines.of("vault.address"), None);
     }
 
     #[test]

@@ -4,16 +4,21 @@ mod connection;
 mod decode;
 mod hcl;
 mod section;
+mod settings;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use connection::{Client, of_environment};
-pub use decode::{decode, merge};
+pub use connection::{Client, of_environment, variable};
+pub use decode::{decode, without_effect};
 pub use hcl::{HclError, parse as parse_hcl};
 pub use section::ConfigError;
+pub use settings::WithoutEffect;
+pub use sources::{Origins, Source, merge};
 
 use crate::base::secret::Secret;
+use crate::domain::vault::RateLimit;
 
 /// An agent's whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -34,8 +39,8 @@ pub struct AgentConfig {
     pub template_config: TemplateSettings,
     /// Our own settings.
     pub injector: InjectorSettings,
-    /// Settings that have no effect here, such as `cache` or `template[0].wait`: for one line of the log.
-    pub ignored: Vec<String>,
+    /// Settings that have no effect here, such as `cache`, and what follows.
+    pub ignored: Vec<WithoutEffect>,
 }
 
 /// `auto_auth.method`
@@ -77,6 +82,11 @@ pub enum AuthKind {
         path: String,
         /// Default true.
         remove_jwt_after_reading: bool,
+        /// Of a link, remove what it leads to. Default false.
+        remove_jwt_follows_symlinks: bool,
+        /// How often a new one is looked for, to take and remove it. `None` where none is removed: it is
+        /// read at each login.
+        read_period: Option<Duration>,
     },
     /// `kubernetes`
     Kubernetes {
@@ -99,6 +109,10 @@ pub struct Sink {
     pub path: String,
     /// Permission bits, default 0640.
     pub mode: u32,
+    /// Number of the user that it is to belong to; `None` is whoever writes.
+    pub user: Option<u32>,
+    /// Number of the group that it is to belong to.
+    pub group: Option<u32>,
 }
 
 /// How to reach Vault: flag over environment over configuration.
@@ -131,9 +145,13 @@ pub struct Connection {
     /// Retries of a failing secret before `exit_on_retry_failure` counts: `vault.retry.num_retries`,
     /// default 12, `None` for no retry.
     pub num_retries: Option<u32>,
-    /// Quick retries of one request after a broken connection, a 412, 429 or 5xx: `VAULT_MAX_RETRIES`,
+    /// Retries that do not count, after a broken connection, a 412, 429 or 5xx: `VAULT_MAX_RETRIES`,
     /// default 2.
     pub max_retries: u32,
+    /// `VAULT_RATE_LIMIT`
+    pub rate_limit: Option<RateLimit>,
+    /// `VAULT_DISABLE_REDIRECTS`: the address must be the one that answers.
+    pub refuses_redirects: bool,
 }
 
 /// One file to keep.
@@ -153,6 +171,25 @@ pub struct TemplateConfig {
     pub create_dest_dirs: bool,
     /// The folder that files which the template reads or writes must lie in.
     pub sandbox_path: Option<String>,
+    /// Whether an error of this template may end the process. Default true.
+    pub error_fatal: bool,
+    /// Keep the file before under its name and `.bak`. Default false.
+    pub backup: bool,
+    /// Name or number of the user that the file is to belong to; empty is as before.
+    pub user: String,
+    /// Name or number of the group that the file is to belong to; empty is as before.
+    pub group: String,
+    /// Once all files are there: wait for an end of the changes before writing.
+    pub wait: Option<Quiet>,
+}
+
+/// How long changes must cease before a file is written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// Without a further change for so long, it is written.
+    pub min: Duration,
+    /// So long after the first change it is written, whatever comes.
+    pub max: Duration,
 }
 
 /// What makes a file's content.
@@ -210,6 +247,8 @@ pub struct TemplateSettings {
     pub static_secret_render_interval: Duration,
     /// Part of a non-renewable lease after which to read again. Default 0.9.
     pub lease_renewal_threshold: f64,
+    /// Connections to Vault at once; `None` is our own limit.
+    pub max_connections_per_host: Option<u32>,
 }
 
 /// Our own settings: the key `injector`.

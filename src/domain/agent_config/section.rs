@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use super::settings::{self, Treatment, WithoutEffect};
 use crate::base::go_duration;
 use crate::base::json::Json;
 
@@ -29,7 +30,7 @@ impl std::error::Error for ConfigError {}
 #[derive(Default)]
 pub(super) struct Notes {
     errors: RefCell<Vec<ConfigError>>,
-    ignored: RefCell<Vec<String>>,
+    ignored: RefCell<Vec<WithoutEffect>>,
 }
 
 impl Notes {
@@ -40,12 +41,40 @@ impl Notes {
     }
 
     /// Notes a setting without effect.
-    pub(super) fn ignore(&self, place: String) {
-        self.ignored.borrow_mut().push(place);
+    pub(super) fn ignore(&self, place: String, follows: &'static str) {
+        self.ignored.borrow_mut().push(WithoutEffect { place, follows });
+    }
+
+    /// Notes a setting deep inside of a block without effect, in each item if the block is a list.
+    fn ignore_inside(&self, place: &str, value: &Json, inside: &str, follows: &'static str) {
+        match (value, inside.split_once('.')) {
+            (Json::Array(items), _) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.ignore_inside(&format!("{place}[{i}]"), item, inside, follows);
+                }
+            }
+            (Json::Object(_), Some((key, inside))) if value.get(key).is_some() => {
+                let inner = value.get(key).unwrap_or(&Json::Null);
+                self.ignore_inside(&dotted(place, key), inner, inside, follows);
+            }
+            (Json::Object(_), None)
+                if value.get(inside).is_some_and(|value| !says_nothing(value)) =>
+            {
+                self.ignore(dotted(place, inside), follows);
+            }
+            // Under a label: `listener "tcp" { … }`.
+            (Json::Object(labels), Some(_)) => {
+                for (label, inner) in labels.iter().filter(|(_, inner)| inner.as_object().is_some())
+                {
+                    self.ignore_inside(&dotted(place, label), inner, inside, follows);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The mistakes, sorted, and the settings without effect.
-    pub(super) fn into_parts(self) -> (Vec<ConfigError>, Vec<String>) {
+    pub(super) fn into_parts(self) -> (Vec<ConfigError>, Vec<WithoutEffect>) {
         let mut errors = self.errors.into_inner();
         errors.sort();
         (errors, self.ignored.into_inner())
@@ -56,17 +85,26 @@ impl Notes {
 pub(super) struct Section<'a> {
     members: &'a BTreeMap<String, Json>,
     place: String,
+    /// The place without labels and numbers, as in the table of settings.
+    path: String,
     asked: RefCell<BTreeSet<&'static str>>,
     notes: &'a Notes,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(
-        members: &'a BTreeMap<String, Json>,
-        place: String,
-        notes: &'a Notes,
-    ) -> Self {
-        Self { members, place, asked: RefCell::default(), notes }
+    /// The whole document.
+    pub(super) fn new(members: &'a BTreeMap<String, Json>, notes: &'a Notes) -> Self {
+        Self {
+            members,
+            place: String::new(),
+            path: String::new(),
+            asked: RefCell::default(),
+            notes,
+        }
+    }
+
+    fn inner(&self, members: &'a BTreeMap<String, Json>, place: String, path: String) -> Self {
+        Self { members, place, path, asked: RefCell::default(), notes: self.notes }
     }
 
     /// The section `key` of this one with members from elsewhere.
@@ -74,12 +112,18 @@ impl<'a> Section<'a> {
     where
         'a: 'b,
     {
-        Section::new(members, self.at(key), self.notes)
+        Section {
+            members,
+            place: self.at(key),
+            path: dotted(&self.path, key),
+            asked: RefCell::default(),
+            notes: self.notes,
+        }
     }
 
     /// The place of a member.
     pub(super) fn at(&self, key: &str) -> String {
-        if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) }
+        dotted(&self.place, key)
     }
 
     /// Notes a mistake of a member.
@@ -95,13 +139,7 @@ impl<'a> Section<'a> {
 
     /// Whether the member says anything: not absent, null, false, zero or empty.
     pub(super) fn is_set(&self, key: &'static str) -> bool {
-        match self.value(key) {
-            None | Some(Json::Null | Json::Bool(false)) => false,
-            Some(Json::String(text)) => !text.is_empty(),
-            Some(Json::Number(text)) => &**text != "0",
-            Some(Json::Array(items)) => !items.is_empty(),
-            Some(Json::Object(_) | Json::Bool(true)) => true,
-        }
+        self.value(key).is_some_and(|value| !says_nothing(value))
     }
 
     /// A text; numbers and truth values count as their text. Empty is absent.
@@ -203,7 +241,7 @@ impl<'a> Section<'a> {
         let sections = items.iter().enumerate().filter_map(|(i, item)| {
             let place = if is_list { format!("{}[{i}]", self.at(key)) } else { self.at(key) };
             if let Json::Object(members) = item {
-                return Some(Self::new(members, place, self.notes));
+                return Some(self.inner(members, place, dotted(&self.path, key)));
             }
             self.notes.error(place, "want a block or an object");
             None
@@ -236,50 +274,97 @@ impl<'a> Section<'a> {
                 let members = items.iter().filter_map(Json::as_object);
                 found.extend(members.map(|members| {
                     let place = block.at(label);
-                    (Some(label.clone()), Self::new(members, place, self.notes))
+                    (Some(label.clone()), self.inner(members, place, block.path.clone()))
                 }));
             }
         }
         found
     }
 
-    /// The words of a command: a string is one word, a list its items.
+    /// The words of a command: a string is one word, a list its items. A string that holds a list in JSON,
+    /// as annotations can give it, is that list.
     pub(super) fn words(&self, key: &'static str) -> Vec<String> {
         match self.value(key) {
             None => Vec::new(),
-            Some(Json::Array(items)) => {
-                let words: Vec<String> = items.iter().filter_map(scalar).collect();
-                if words.len() < items.len() {
-                    self.error(key, "want a string or a list of strings");
+            Some(Json::Array(items)) => self.list(key, items),
+            Some(_) => {
+                let text = self.text(key).unwrap_or_default();
+                match Json::parse(text.as_bytes()) {
+                    Ok(Json::Array(items)) if text.trim_start().starts_with('[') => {
+                        self.list(key, &items)
+                    }
+                    // No shell takes this for anything else.
+                    Err(_) if text.split_whitespace().collect::<String>().starts_with("[\"") => {
+                        self.error(
+                            key,
+                            "begins as a list in JSON, and is none: want [\"app\", \"reload\"]",
+                        );
+                        Vec::new()
+                    }
+                    _ => Some(text).filter(|text| !text.is_empty()).into_iter().collect(),
                 }
-                words
-            }
-            Some(_) => self.text(key).into_iter().collect(),
-        }
-    }
-
-    /// Notes every member that nobody asked for as one without effect.
-    pub(super) fn ignore_rest(&self) {
-        for key in self.rest() {
-            self.notes.ignore(self.at(key));
-        }
-    }
-
-    /// Notes the members of `inert` as ones without effect, any other that nobody asked for as a mistake.
-    pub(super) fn refuse_rest(&self, inert: &[&str]) {
-        for key in self.rest() {
-            if inert.contains(&key) {
-                self.notes.ignore(self.at(key));
-            } else {
-                self.error(key, "unknown setting");
             }
         }
     }
 
-    fn rest(&self) -> Vec<&'a str> {
+    /// A list of words, which may come as one text with commas, too.
+    pub(super) fn names(&self, key: &'static str) -> Vec<String> {
+        match self.value(key) {
+            None => Vec::new(),
+            Some(Json::Array(items)) => self.list(key, items),
+            Some(_) => {
+                let text = self.text(key).unwrap_or_default();
+                let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+                names.map(str::to_owned).collect()
+            }
+        }
+    }
+
+    fn list(&self, key: &str, items: &[Json]) -> Vec<String> {
+        let words: Vec<String> = items.iter().filter_map(scalar).collect();
+        if words.len() < items.len() {
+            self.error(key, "want a string or a list of strings");
+        }
+        words
+    }
+
+    /// Says of every member that nobody asked for what becomes of it.
+    pub(super) fn finish(&self) {
         let asked = self.asked.borrow();
-        self.members.keys().map(String::as_str).filter(|key| !asked.contains(key)).collect()
+        let rest = self.members.iter().filter(|(key, _)| !asked.contains(key.as_str()));
+        for (key, value) in rest.filter(|(_, value)| **value != Json::Null) {
+            let path = dotted(&self.path, key);
+            match settings::treatment(&path) {
+                Some(Treatment::Needless) => {}
+                Some(Treatment::Refused(_)) if says_nothing(value) => {}
+                Some(Treatment::Refused(why)) => self.error(key, why),
+                Some(Treatment::Inert(follows)) => {
+                    self.notes.ignore(self.at(key), follows);
+                    for (inside, follows) in settings::inert_inside(&path) {
+                        self.notes.ignore_inside(&self.at(key), value, inside, follows);
+                    }
+                }
+                Some(Treatment::Followed) => self.notes.ignore(self.at(key), settings::UNUSED),
+                None if settings::is_strict(&self.path) => self.error(key, "unknown setting"),
+                None => self.notes.ignore(self.at(key), settings::UNKNOWN),
+            }
+        }
     }
+}
+
+/// Whether a member is false, zero or empty.
+pub(super) fn says_nothing(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::String(text) => text.is_empty(),
+        Json::Number(text) => &**text == "0",
+        Json::Array(items) => items.is_empty(),
+        Json::Object(_) | Json::Bool(true) => false,
+    }
+}
+
+fn dotted(place: &str, key: &str) -> String {
+    if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
 }
 
 /// Go's `strconv.ParseBool`.

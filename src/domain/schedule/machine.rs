@@ -35,6 +35,7 @@ struct Files {
     is_stale: bool,
     is_complete: bool,
     has_failed: bool,
+    is_tolerated: bool,
     commands: u32,
     failed: u32,
     retry: Option<Mono>,
@@ -300,8 +301,8 @@ impl Machine {
             return self.end(Ending::Done, out);
         }
         let is_awaited = self.wants.values().any(Entry::is_awaited);
-        let is_lost =
-            self.files.has_failed || self.wants.values().any(|entry| entry.stage == Stage::GivenUp);
+        let is_lost = (self.files.has_failed && !self.files.is_tolerated)
+            || self.wants.values().any(|entry| entry.stage == Stage::GivenUp);
         if self.plan.fetching.gives_up && has_token && is_lost && !is_awaited {
             self.end(Ending::Failed, out);
         }
@@ -458,7 +459,7 @@ impl Machine {
     fn fail(&mut self, want: &Want, verdict: Verdict, now: Mono, out: &mut Out) {
         let Some(entry) = self.wants.get_mut(want) else { return };
         let chance = (now, &mut self.dice);
-        match entry.fail(retry_after(verdict), &self.plan.fetching, chance) {
+        match entry.fail(verdict, &self.plan.fetching, chance) {
             Failure::Retry { attempt, wait } => {
                 out.push(Action::Retry(Tried::Fetch(want.clone()), attempt, wait));
             }
@@ -514,6 +515,7 @@ impl Machine {
         self.files.is_stale = false;
         self.files.is_complete = pass.is_complete;
         self.files.has_failed = pass.has_failed;
+        self.files.is_tolerated = pass.is_tolerated;
         self.files.commands += u32::from(pass.has_started_commands);
         let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
         let wanted: BTreeSet<Want> = wanted.collect();
@@ -524,7 +526,7 @@ impl Machine {
         self.files.retry = None;
         if !pass.has_failed {
             self.files.failed = 0;
-        } else if !self.plan.fetching.gives_up {
+        } else if !self.plan.fetching.gives_up || pass.is_tolerated {
             self.files.failed = self.files.failed.saturating_add(1);
             let wait = FILES_RETRY.wait_at_least_min(self.files.failed, None, &mut self.dice);
             self.files.retry = Some(now + wait);

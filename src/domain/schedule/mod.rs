@@ -8,6 +8,7 @@
 mod facts;
 mod machine;
 pub mod pace;
+mod quiet;
 mod token;
 mod want;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use facts::{Cadence, Facts, Rotating};
 pub use machine::Machine;
 pub use pace::{Backoff, Dice};
+pub use quiet::QuietTimer;
 pub use token::{Generation, Grant};
 pub use want::{Fetching, Ticket, canonical};
 
@@ -173,6 +175,8 @@ pub struct Pass {
     pub is_complete: bool,
     /// A template is wrong, or a file could not be written.
     pub has_failed: bool,
+    /// All that failed may fail: it is tried again, but ends nothing (`error_fatal = false`).
+    pub is_tolerated: bool,
     /// Commands were started; [`Event::CommandsEnded`] follows.
     pub has_started_commands: bool,
 }

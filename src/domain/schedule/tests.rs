@@ -27,6 +27,7 @@ fn plan() -> Plan {
         fetching: Fetching {
             backoff: Backoff { min: Duration::from_millis(250), max: secs(60) },
             retries: 12,
+            excused: 2,
             gives_up: true,
             static_interval: secs(300),
             threshold: 0.9,
@@ -364,6 +365,26 @@ fn retries_are_counted_bounded_and_random() {
         assert!(pair[1] - pair[0] <= ceiling, "{i}: {:?}", pair[1] - pair[0]);
     }
     assert!(world.log.iter().any(|(_, a)| *a == Action::GaveUp(read("kv/gone"), 13)));
+}
+
+/// What another moment may mend has some tries more, and they are all there are when no retry is wanted.
+#[test]
+fn a_vault_that_cannot_answer_is_asked_more_often_than_one_that_refuses() {
+    let tries = |retries, excused, verdict| {
+        let mut plan = plan();
+        (plan.fetching.retries, plan.fetching.excused) = (retries, excused);
+        let mut world = World::new(plan, &[(read("kv/a"), STATIC)], 5);
+        world.fails = match verdict {
+            Verdict::Refused => |path, _, _| (path == "kv/a").then_some(Verdict::Refused),
+            _ => |path, _, _| (path == "kv/a").then_some(Verdict::TryLater(None)),
+        };
+        assert_eq!(world.run(secs(7200)), Some(Ending::Failed));
+        world.fetches("kv/a").len()
+    };
+    let later = Verdict::TryLater(None);
+    assert_eq!((tries(12, 2, Verdict::Refused), tries(12, 2, later)), (13, 15));
+    assert_eq!((tries(0, 2, Verdict::Refused), tries(0, 2, later)), (1, 3));
+    assert_eq!((tries(0, 0, later), tries(0, 7, later)), (1, 8));
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub(super) struct Entry {
     lease: Option<(Duration, Mono)>,
     /// Failures in a row.
     failed: u32,
+    /// Of those that failed, the ones that do not count.
+    excused: u32,
     failed_renewals: u32,
     /// Capabilities were asked for since the last success.
     pub(super) is_explained: bool,
@@ -95,6 +97,9 @@ pub struct Fetching {
     pub backoff: Backoff,
     /// Tries after the first; then the secret is given up if `gives_up`.
     pub retries: u32,
+    /// Tries that do not count as those, where Vault could not be asked or was overloaded
+    /// (`VAULT_MAX_RETRIES`): another moment is all that it takes.
+    pub excused: u32,
     /// Whether to give up at all.
     pub gives_up: bool,
     /// `static_secret_render_interval`
@@ -112,6 +117,7 @@ impl Entry {
             is_leased: false,
             lease: None,
             failed: 0,
+            excused: 0,
             failed_renewals: 0,
             is_explained: false,
             has_logged_in: false,
@@ -142,6 +148,7 @@ impl Entry {
         self.had_with = Some(generation);
         self.is_leased = facts.is_leased;
         self.failed = 0;
+        self.excused = 0;
         self.failed_renewals = 0;
         self.is_explained = false;
         self.has_logged_in = false;
@@ -166,6 +173,7 @@ impl Entry {
     pub(super) fn file_seen(&mut self, now: Mono) {
         self.had_with = Some(0);
         self.failed = 0;
+        self.excused = 0;
         self.stage = Stage::Fresh(now + FILE_INTERVAL);
     }
 
@@ -212,12 +220,19 @@ impl Entry {
     /// A fetch failed.
     pub(super) fn fail(
         &mut self,
-        retry_after: Option<Duration>,
+        verdict: Verdict,
         fetching: &Fetching,
         (now, dice): (Mono, &mut Dice),
     ) -> Failure {
         self.failed = self.failed.saturating_add(1);
-        if fetching.gives_up && self.failed > fetching.retries {
+        let retry_after = match verdict {
+            Verdict::TryLater(after) => {
+                self.excused = self.excused.saturating_add(1).min(fetching.excused);
+                after
+            }
+            Verdict::LogInAgain | Verdict::Refused => None,
+        };
+        if fetching.gives_up && self.failed - self.excused > fetching.retries {
             self.stage = Stage::GivenUp;
             return Failure::GivenUp { attempts: self.failed };
         }

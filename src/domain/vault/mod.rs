@@ -2,10 +2,12 @@
 
 mod error;
 mod path;
+mod rate;
 mod reply;
 mod request;
 
 pub use error::{VaultError, Verdict};
 pub use path::{Mount, MountTable, PathError, SecretPath};
+pub use rate::{Bucket, RateLimit};
 pub use reply::{Auth, Operation, Reading, Reply, WrapInfo, missing_capabilities};
 pub use request::{Method, Request};

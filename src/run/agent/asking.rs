@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::login::{self, Remembered};
 use crate::adapter::clock::Clock;
-use crate::adapter::process;
+use crate::adapter::process::{self, Commands};
 use crate::base::report::OneLine;
 use crate::base::secret::Secret;
 use crate::domain::agent_config::{AuthMethod, Command, Environment};
@@ -80,6 +80,7 @@ pub(super) struct Context {
     pub(super) remembered: Mutex<Remembered>,
     /// For commands.
     pub(super) env: Environment,
+    pub(super) commands: Commands,
     pub(super) clock: Clock,
     pub(super) log: Log,
 }
@@ -131,7 +132,8 @@ impl Context {
 
     fn run(&self, commands: &[Command]) -> Vec<String> {
         let failed = commands.iter().filter_map(|command| {
-            let ended = process::run(&command.words, &self.env, command.timeout, self.clock);
+            let Command { words, timeout } = command;
+            let ended = process::run(&self.commands, words, &self.env, *timeout, self.clock);
             let error = ended.err()?;
             Some(format!("command {:?}: {}", command.words.join(" "), OneLine(&error)))
         });

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::Message;
 use super::asking::{Ask, Context, Question};
 use super::rendering::Files;
 use super::state_file::StateFile;
 use super::workers::Workers;
+use super::{Message, Reload};
 use crate::adapter::clock::Clock;
+use crate::adapter::files::{self, Manner, Owner};
 use crate::adapter::signals::Signal;
-use crate::adapter::{allocator, entropy, files, interfaces};
+use crate::adapter::{allocator, entropy, interfaces};
+use crate::base::report::OneLine;
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
 use crate::domain::handover::{self, Handover};
@@ -27,7 +29,7 @@ use crate::domain::schedule::{
 use crate::domain::template::{Found, Snapshot, Want};
 use crate::domain::vault::{Auth, Verdict};
 use crate::run::fetching::{self, Failure};
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{self, Log};
 
 /// Before a wait longer than this, connections are closed and memory is given back.
 const REST_MIN: Duration = Duration::from_secs(5);
@@ -78,6 +80,7 @@ pub(super) struct Driver {
     commands: VecDeque<Vec<Command>>,
     revocations: usize,
     events: VecDeque<Event>,
+    reload: Option<Reload>,
 }
 
 impl Driver {
@@ -119,6 +122,7 @@ impl Driver {
             commands: VecDeque::new(),
             revocations: 0,
             events: VecDeque::new(),
+            reload: None,
         }
     }
 
@@ -128,6 +132,10 @@ impl Driver {
 
     pub(super) fn with_state_file(self, state_file: Option<StateFile>) -> Self {
         Self { state_file, ..self }
+    }
+
+    pub(super) fn with_reload(self, reload: Reload) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// Runs until the schedule says it is over.
@@ -160,7 +168,8 @@ impl Driver {
 
     fn wait(&mut self, inbox: &Receiver<Message>) {
         let now = self.clock.now();
-        let mut wait = self.machine.wakes_at(now).map(|at| at.since(now));
+        let wakes_at = [self.machine.wakes_at(now), self.files.wakes_at()];
+        let mut wait = wakes_at.into_iter().flatten().min().map(|at| at.since(now));
         if self.open_questions == 0 {
             self.idle_waits = self.idle_waits.saturating_add(1);
             if wait.is_none_or(|wait| wait > REST_MIN) || self.idle_waits >= IDLE_WAITS {
@@ -204,8 +213,28 @@ impl Driver {
                 self.log.info("shutdown triggered", &[]);
                 self.events.push_back(Event::Stop);
             }
-            Message::Signal(Signal::Reload) => {
-                self.log.info("SIGHUP ignored, a new configuration needs a new container", &[]);
+            Message::Signal(Signal::Reload) => self.reload(),
+        }
+    }
+
+    /// At SIGHUP, as Vault Agent: the level of the log, certificates and keys, and nothing else.
+    fn reload(&self) {
+        match self.reload.as_ref().map(|read| read()) {
+            None => {}
+            Some(Ok(level)) => log::set_level(level),
+            Some(Err(error)) => {
+                self.log.error("configuration not read again", &[("error", &error)])
+            }
+        }
+        match self.context.fetcher.client.reload() {
+            Ok(()) => {
+                let said =
+                    "SIGHUP: log level and certificates read again, all else needs a new container";
+                self.log.info(said, &[]);
+                self.context.fetcher.warn_of_authorities(self.log);
+            }
+            Err(error) => {
+                self.log.error("certificates not read again", &[("error", &OneLine(&error))]);
             }
         }
     }
@@ -325,7 +354,9 @@ impl Driver {
         let token = held.auth.client_token.expose().as_bytes();
         let mut is_done = true;
         for sink in &self.sinks {
-            match files::replace(Path::new(&sink.path), token, Some(sink.mode), false) {
+            let owner = Owner { user: sink.user, group: sink.group };
+            let manner = Manner { mode: Some(sink.mode), owner, ..Manner::default() };
+            match files::place(Path::new(&sink.path), token, manner) {
                 Ok(_) => log.info("token written", &[("path", &sink.path)]),
                 Err(error) => {
                     log.error("token not written", &[("path", &sink.path), ("error", &error)]);
@@ -417,8 +448,10 @@ impl Driver {
         }
         self.log.info(
             "going on with the token and readings of an earlier agent",
-            &[("accessor", &token.accessor), ("readings", &readings.len())],
+            &[("readings", &readings.len())],
         );
+        // At debug, as it is for Vault's operators, who can end the token by it.
+        self.log.debug("token of an earlier agent", &[("accessor", &token.accessor)]);
         let grant = grant_of(&token, handover::age(granted, wall));
         self.tokens.insert(1, Held { auth: token, granted });
         Some(Event::Restored { grant, mounts: known, had: readings })

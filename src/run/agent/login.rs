@@ -99,11 +99,8 @@ pub(super) fn log_in(
     let mount = &method.mount_path;
     let request = match &method.kind {
         AuthKind::Approle { .. } => approle(client, method, remembered, log)?,
-        AuthKind::Jwt { role, path, remove_jwt_after_reading } => {
-            let jwt = credential("jwt path", path, &mut remembered.jwt)?;
-            if *remove_jwt_after_reading {
-                remove("jwt path", path, log);
-            }
+        AuthKind::Jwt { role, .. } => {
+            let jwt = jwt(&method.kind, remembered, log)?;
             Request::log_in_with_jwt(mount, role, &jwt)
         }
         AuthKind::Kubernetes { role, token_path } => {
@@ -119,6 +116,31 @@ pub(super) fn log_in(
     };
     let (reply, request) = send(request)?;
     reply.auth(&request).map_err(LoginError::Vault)
+}
+
+/// The token of a file, which is removed then unless it is to stay.
+fn jwt(kind: &AuthKind, remembered: &mut Remembered, log: Log) -> Result<Secret, LoginError> {
+    let AuthKind::Jwt { path, remove_jwt_after_reading, remove_jwt_follows_symlinks, .. } = kind
+    else {
+        return credential("jwt path", "", &mut remembered.jwt);
+    };
+    // Before it is read: a link may lead elsewhere afterwards.
+    let real = if *remove_jwt_follows_symlinks { std::fs::canonicalize(path).ok() } else { None };
+    let jwt = credential("jwt path", path, &mut remembered.jwt)?;
+    if *remove_jwt_after_reading {
+        remove("jwt path", real.as_deref().unwrap_or(Path::new(path)), log);
+    }
+    Ok(jwt)
+}
+
+/// After a login, takes a new token from its file, which must not lie there until the next login. Says
+/// nothing of a file that is not there.
+pub(super) fn take_jwt(kind: &AuthKind, remembered: &mut Remembered, log: Log) {
+    let AuthKind::Jwt { path, .. } = kind else { return };
+    if remembered.jwt.is_some() && Path::new(path).is_file() {
+        // A file that cannot be read is told at the next login.
+        drop(jwt(kind, remembered, log));
+    }
 }
 
 fn approle(
@@ -153,7 +175,7 @@ fn approle(
             }
             // Not before it is unwrapped: a Vault that does not answer yet is asked again.
             if *remove_secret_id_file_after_reading {
-                remove(setting, path, log);
+                remove(setting, Path::new(path), log);
             }
         }
     }
@@ -213,8 +235,8 @@ fn credential(
 }
 
 /// A file that stays, such as one on a read-only mount, is no reason not to log in.
-fn remove(setting: &str, path: &str, log: Log) {
-    if let Err(error) = files::remove(Path::new(path)) {
+fn remove(setting: &str, path: &Path, log: Log) {
+    if let Err(error) = files::remove(path) {
         log.warn("file not removed after reading", &[("setting", &setting), ("error", &error)]);
     }
 }

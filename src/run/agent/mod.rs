@@ -13,21 +13,22 @@ mod workers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use crate::adapter::clock::Clock;
+use crate::adapter::process::Commands;
 use crate::adapter::signals::{self, Signal};
 use crate::adapter::vault::VaultClient;
 use crate::adapter::{entropy, files};
 use crate::base::report::OneLine;
-use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment};
+use crate::domain::agent_config::{AgentConfig, AuthKind, Connection, Environment, WithoutEffect};
 use crate::domain::schedule::{Backoff, Ending, Fetching, Plan};
 use crate::run::fetching::Fetcher;
 use crate::run::{self, limits};
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{Level, Log};
 use asking::{Answer, Context};
 use driver::Driver;
 use login::Remembered;
@@ -50,23 +51,51 @@ enum Message {
     Signal(Signal),
 }
 
-/// Runs an agent to its end: 0 when everything is on disk or a signal asked for the end, 1 otherwise.
+/// Why an agent did not start.
+#[derive(Debug)]
+pub(crate) enum NotStarted {
+    /// What the configuration says cannot be done; a restart will not help.
+    Configuration(String),
+    /// Something was not there that another time may be.
+    Surroundings(String),
+}
+
+impl From<String> for NotStarted {
+    fn from(reason: String) -> Self {
+        Self::Surroundings(reason)
+    }
+}
+
+/// Reads the level of the log again. The error is one line.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Level, String>>;
+
+/// Runs an agent to its end: done when everything is on disk or a signal asked for the end. Why it did not
+/// start is in the log.
 pub(crate) fn run(
     life: Life,
     config: &AgentConfig,
     environment: &Environment,
     log: Log,
-) -> ExitCode {
+    reload: Reload,
+) -> Result<Ending, NotStarted> {
     let log = log.named("agent");
     run::log_panics(log);
-    match start(life, config, environment, log) {
-        Ok(Ending::Done) => ExitCode::SUCCESS,
-        Ok(Ending::Failed) => ExitCode::FAILURE,
-        Err(error) => {
-            log.error("cannot start", &[("error", &error)]);
-            ExitCode::FAILURE
-        }
+    let ended = start(life, config, environment, log, reload);
+    if let Err(NotStarted::Configuration(error) | NotStarted::Surroundings(error)) = &ended {
+        log.error("cannot start", &[("error", error)]);
     }
+    ended
+}
+
+/// Whether Vault could be asked as configured, as far as that is known without asking: addresses,
+/// certificates and keys. The error is one line.
+pub(crate) fn check(config: &AgentConfig) -> Result<(), String> {
+    connect(config, Clock::start()).map(drop)
+}
+
+fn connect(config: &AgentConfig, clock: Clock) -> Result<VaultClient, String> {
+    VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock)
+        .map_err(|error| OneLine(&error).to_string())
 }
 
 fn start(
@@ -74,32 +103,32 @@ fn start(
     config: &AgentConfig,
     environment: &Environment,
     log: Log,
-) -> Result<Ending, String> {
+    reload: Reload,
+) -> Result<Ending, NotStarted> {
     let clock = Clock::start();
     let (sender, inbox) = mpsc::channel();
     let of_signals = sender.clone();
     // The receiver lives as long as anybody could want to send.
     signals::watch(move |signal| drop(of_signals.send(Message::Signal(signal))))
         .map_err(|error| format!("no thread for signals: {error}"))?;
-    if !config.ignored.is_empty() {
-        log.info("settings without effect", &[("settings", &config.ignored.join(" "))]);
+    for WithoutEffect { place, follows } in &config.ignored {
+        log.warn("setting without effect", &[("setting", place), ("follows", follows)]);
     }
     let env = command_environment(environment, &config.vault);
-    let client = VaultClient::connect(&config.vault, limits::VAULT_CLIENT, clock);
-    let client = client.map_err(|error| OneLine(&error).to_string())?;
-    for flaw in client.left_out() {
-        log.warn("certificate authority not believed", &[("reason", flaw)]);
-    }
+    let client = connect(config, clock).map_err(NotStarted::Configuration)?;
+    let fetcher = Fetcher { client, namespace: config.method.namespace.clone(), clock };
+    fetcher.warn_of_authorities(log);
     let context = Context {
-        fetcher: Fetcher { client, namespace: config.method.namespace.clone(), clock },
+        fetcher,
         method: config.method.clone(),
         remembered: Mutex::new(Remembered::default()),
         env: env.clone(),
+        commands: Commands::default(),
         clock,
         log: log.named("agent.auth.handler"),
     };
     let context = Arc::new(context);
-    let files = Files::open(&config.templates, log)?;
+    let files = Files::open(&config.templates, clock, log)?;
     let templates = config.templates.iter().map(|template| &template.destination);
     let sinks = config.sinks.iter().map(|sink| &sink.path);
     let targets = templates.chain(sinks).chain(&config.injector.state_file);
@@ -108,28 +137,60 @@ fn start(
     for sink in &config.sinks {
         files::probe(Path::new(&sink.path)).map_err(|error| format!("sink: {error}"))?;
     }
+    look_for_jwts(&context)?;
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let workers = Workers::new(Arc::clone(&context), sender);
-    let ending = drive(life, config, (clock, log), files, (context, workers, env), &inbox);
+    let of_end = Arc::clone(&context);
+    let workers = Workers::new(Arc::clone(&context), sender, connections_max(config));
+    let driver = driver(life, config, (clock, log), files, (context, workers, env));
+    let ending = driver.with_reload(reload).run(&inbox);
+    // Elsewhere than in a container of its own nothing else would end them.
+    of_end.commands.end();
     drop(pid_file);
     Ok(ending)
 }
 
-fn drive(
+fn driver(
     life: Life,
     config: &AgentConfig,
     (clock, log): (Clock, Log),
     files: Files,
     (context, workers, env): (Arc<Context>, Workers, Environment),
-    inbox: &Receiver<Message>,
-) -> Ending {
+) -> Driver {
     let state_file = StateFile::of(config, log);
     let seed = entropy::spread().fraction().to_bits();
     let plan = plan(life, config);
     Driver::new(plan, seed, (clock, log), files, (context, workers), env)
         .with_sinks(config.sinks.clone())
         .with_state_file(state_file)
-        .run(inbox)
+}
+
+/// How many requests may be under way at once.
+fn connections_max(config: &AgentConfig) -> usize {
+    let configured = config.template_config.max_connections_per_host;
+    configured.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// From the first login on, takes new tokens of a method that removes them, as often as it wants. The thread
+/// ends with the process.
+fn look_for_jwts(context: &Arc<Context>) -> Result<(), String> {
+    // It reads one small file.
+    const STACK_BYTES: usize = 128 * 1024;
+    let AuthKind::Jwt { read_period: Some(period), .. } = context.method.kind else {
+        return Ok(());
+    };
+    let context = Arc::clone(context);
+    let looking = move || {
+        loop {
+            thread::park_timeout(period);
+            let mut remembered = context.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            login::take_jwt(&context.method.kind, &mut remembered, context.log);
+        }
+    };
+    let thread = thread::Builder::new().name("jwt".to_owned()).stack_size(STACK_BYTES);
+    thread
+        .spawn(looking)
+        .map(drop)
+        .map_err(|error| format!("no thread to look for tokens: {error}"))
 }
 
 /// The schedule's side of the configuration.
@@ -151,6 +212,7 @@ fn plan(life: Life, config: &AgentConfig) -> Plan {
         fetching: Fetching {
             backoff,
             retries: config.vault.num_retries.unwrap_or(0),
+            excused: config.vault.max_retries,
             gives_up: settings.exit_on_retry_failure,
             static_interval: settings.static_secret_render_interval,
             threshold: settings.lease_renewal_threshold,

@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::adapter::files::{self, Replaced};
+use crate::adapter::clock::Clock;
+use crate::adapter::files::{self, Manner, Owner, Replaced};
+use crate::adapter::owners;
 use crate::base::json::Json;
 use crate::base::report::OneLine;
 use crate::base::secret::SecretBytes;
+use crate::base::time::Mono;
 use crate::domain::agent_config::{Command, TemplateBody, TemplateConfig};
 use crate::domain::format::{self, Format, tiny};
-use crate::domain::schedule::Pass;
+use crate::domain::schedule::{Pass, QuietTimer};
 use crate::domain::template::{FileWrite, Found, Outcome, Snapshot, Template, Want};
 use crate::run::file_writes;
 use crate::run::limits::{FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
@@ -32,10 +35,12 @@ struct File {
     source: String,
     body: Body,
     command: Option<Command>,
-    perms: Option<u32>,
+    manner: Manner,
     error_on_missing_key: bool,
-    create_dest_dirs: bool,
+    error_fatal: bool,
     sandbox: Option<String>,
+    /// Once all files are there, it is written when changes have ceased.
+    quiet: Option<QuietTimer>,
     /// What it wrote beside its own file when it was last whole.
     written: Vec<FileWrite>,
     /// Everything it asked for when it was last rendered.
@@ -52,6 +57,7 @@ pub(super) struct Files {
     files: Vec<File>,
     /// A pass is wanted, though there may be no file at all.
     is_dirty: bool,
+    clock: Clock,
     log: Log,
 }
 
@@ -65,9 +71,13 @@ pub(super) struct Unwritten<'a> {
 impl Files {
     /// Parses every template, once. One that cannot be parsed is a file that fails; the others go on. One
     /// that cannot be read is an error, before a login: only a new container can find it.
-    pub(super) fn open(templates: &[TemplateConfig], log: Log) -> Result<Self, String> {
+    pub(super) fn open(
+        templates: &[TemplateConfig],
+        clock: Clock,
+        log: Log,
+    ) -> Result<Self, String> {
         let files = templates.iter().map(File::open).collect::<Result<_, _>>()?;
-        Ok(Self { files, is_dirty: true, log })
+        Ok(Self { files, is_dirty: true, clock, log })
     }
 
     /// Whether the interfaces of the machine can make a difference.
@@ -81,21 +91,40 @@ impl Files {
     /// Has every file rendered again.
     pub(super) fn all_changed(&mut self) {
         self.is_dirty = true;
+        let now = self.clock.now();
         for file in &mut self.files {
-            file.is_dirty = true;
+            file.changed(now);
         }
     }
 
     /// Has the files rendered again that use `want`.
     pub(super) fn changed(&mut self, want: &Want) {
+        let now = self.clock.now();
         for file in self.files.iter_mut().filter(|file| file.used.contains(want)) {
-            file.is_dirty = true;
+            file.changed(now);
             self.is_dirty = true;
         }
     }
 
-    pub(super) const fn is_dirty(&self) -> bool {
-        self.is_dirty
+    /// Whether there is something to render now.
+    pub(super) fn is_dirty(&self) -> bool {
+        let wakes_at = self.wakes_at();
+        self.is_dirty && wakes_at.is_none_or(|at| at <= self.clock.now())
+    }
+
+    /// When the first file is due whose changes have not ceased yet, if only such files are left to render.
+    pub(super) fn wakes_at(&self) -> Option<Mono> {
+        if !self.is_dirty || !self.are_all_there() {
+            return None;
+        }
+        let dirty = self.files.iter().filter(|file| file.is_dirty);
+        let due: Option<Vec<Mono>> = dirty.map(|file| file.quiet.as_ref()?.due()).collect();
+        due?.into_iter().min()
+    }
+
+    /// Before that no file waits for anything but its secrets.
+    fn are_all_there(&self) -> bool {
+        self.files.iter().all(|file| file.is_on_disk && file.error.is_none())
     }
 
     /// The destinations that use one of `wants`.
@@ -118,9 +147,11 @@ impl Files {
     /// out what is wanted. Returns the commands to run, too.
     pub(super) fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> (Pass, Vec<Command>) {
         let mut commands: Vec<Command> = Vec::new();
-        self.is_dirty = false;
-        for file in self.files.iter_mut().filter(|file| file.is_dirty) {
+        let (now, may_wait) = (self.clock.now(), self.are_all_there());
+        let is_due = |file: &File| !(may_wait && file.waits(now));
+        for file in self.files.iter_mut().filter(|file| file.is_dirty && is_due(file)) {
             file.is_dirty = false;
+            file.quiet.iter_mut().for_each(QuietTimer::done);
             match file.render(snapshot, may_write) {
                 Ok(None) => {}
                 Ok(Some(Replaced::Unchanged)) => {
@@ -130,7 +161,9 @@ impl Files {
                     let (source, destination) = (&file.source, &file.destination);
                     let fields: [(&str, &dyn std::fmt::Display); 2] =
                         [("source", source), ("destination", destination)];
-                    self.log.info("(runner) rendered", &fields);
+                    // The words that people wait for.
+                    let line = format!("(runner) rendered \"{source}\" => \"{destination}\"");
+                    self.log.info(&line, &fields);
                     // Identical commands run once.
                     commands.extend(file.command.clone().filter(|c| !commands.contains(c)));
                 }
@@ -145,10 +178,13 @@ impl Files {
                 }
             }
         }
+        self.is_dirty = self.files.iter().any(|file| file.is_dirty);
+        let mut failed = self.files.iter().filter(|file| file.error.is_some()).peekable();
         let pass = Pass {
             wanted: self.files.iter().flat_map(|file| file.used.iter().cloned()).collect(),
-            is_complete: self.files.iter().all(|file| file.is_on_disk && file.error.is_none()),
-            has_failed: self.files.iter().any(|file| file.error.is_some()),
+            is_complete: self.are_all_there() && !self.is_dirty,
+            has_failed: failed.peek().is_some(),
+            is_tolerated: failed.all(|file| !file.error_fatal),
             has_started_commands: !commands.is_empty(),
         };
         (pass, commands)
@@ -158,15 +194,26 @@ impl Files {
 impl File {
     fn open(config: &TemplateConfig) -> Result<Self, String> {
         let (source, body) = open_body(config)?;
+        let unknown = |error| format!("{}: {}", config.destination, OneLine(&error));
+        let owner = Owner {
+            user: owners::user(&config.user).map_err(unknown)?,
+            group: owners::group(&config.group).map_err(unknown)?,
+        };
         Ok(Self {
             destination: config.destination.clone(),
             source,
             body,
             command: config.command.clone(),
-            perms: config.perms,
+            manner: Manner {
+                mode: config.perms,
+                owner,
+                creates_folders: config.create_dest_dirs,
+                keeps_before: config.backup,
+            },
             error_on_missing_key: config.error_on_missing_key,
-            create_dest_dirs: config.create_dest_dirs,
+            error_fatal: config.error_fatal,
             sandbox: config.sandbox_path.clone(),
+            quiet: config.wait.map(|quiet| QuietTimer::new(quiet.min, quiet.max)),
             written: Vec::new(),
             used: BTreeSet::new(),
             is_dirty: true,
@@ -174,6 +221,15 @@ impl File {
             passes: 0,
             error: None,
         })
+    }
+
+    fn changed(&mut self, now: Mono) {
+        self.is_dirty = true;
+        self.quiet.iter_mut().for_each(|quiet| quiet.changed(now));
+    }
+
+    fn waits(&self, now: Mono) -> bool {
+        self.quiet.as_ref().and_then(QuietTimer::due).is_some_and(|due| due > now)
     }
 
     /// What became of the file; nothing when something is lacking.
@@ -227,7 +283,7 @@ impl File {
 
     fn write(&mut self, text: &SecretBytes) -> Result<Replaced, String> {
         let (target, bytes) = (Path::new(&self.destination), text.expose());
-        let written = files::replace(target, bytes, self.perms, self.create_dest_dirs);
+        let written = files::place(target, bytes, self.manner);
         let replaced = written.map_err(|error| OneLine(&error).to_string())?;
         self.passes = 0;
         self.is_on_disk = true;
@@ -316,9 +372,14 @@ mod tests {
             error_on_missing_key: false,
             create_dest_dirs: false,
             sandbox_path: None,
+            error_fatal: true,
+            backup: false,
+            user: String::new(),
+            group: String::new(),
+            wait: None,
         };
         let log = Log::new(Level::Error, LogFormat::Standard, "test");
-        let mut files = Files::open(&[config], log).unwrap();
+        let mut files = Files::open(&[config], Clock::start(), log).unwrap();
         let mut snapshot = Snapshot::default();
         for i in 0..count {
             let (pass, _) = files.render(&snapshot, true);

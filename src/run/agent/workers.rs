@@ -35,6 +35,8 @@ struct Shared {
     answers: Sender<Message>,
     work: Mutex<Work>,
     added: Condvar,
+    /// `max_connections_per_host`, where it is less than [`WORKERS_MAX`].
+    workers_max: usize,
 }
 
 #[derive(Default)]
@@ -45,9 +47,15 @@ struct Work {
 }
 
 impl Workers {
-    pub(super) fn new(context: Arc<Context>, answers: Sender<Message>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        answers: Sender<Message>,
+        connections_max: usize,
+    ) -> Self {
         let work = Mutex::new(Work::default());
-        Self { shared: Arc::new(Shared { context, answers, work, added: Condvar::new() }) }
+        let workers_max = connections_max.min(WORKERS_MAX);
+        let added = Condvar::new();
+        Self { shared: Arc::new(Shared { context, answers, work, added, workers_max }) }
     }
 
     /// Has a question answered by some thread; the answer comes as a [`Message`].
@@ -56,7 +64,7 @@ impl Workers {
         work.questions.push_back(question);
         if work.idle >= work.questions.len() {
             self.shared.added.notify_one();
-        } else if work.workers < WORKERS_AT_ONCE {
+        } else if work.workers < WORKERS_AT_ONCE.min(self.shared.workers_max) {
             self.start(&mut work);
         }
     }
@@ -64,13 +72,13 @@ impl Workers {
     /// Whether questions wait for a worker that could still be started.
     pub(super) fn has_backlog(&self) -> bool {
         let work = self.shared.work();
-        !work.questions.is_empty() && work.workers < WORKERS_MAX
+        !work.questions.is_empty() && work.workers < self.shared.workers_max
     }
 
     /// Starts one more worker for questions that waited too long.
     pub(super) fn reinforce(&self) {
         let mut work = self.shared.work();
-        if !work.questions.is_empty() && work.workers < WORKERS_MAX {
+        if !work.questions.is_empty() && work.workers < self.shared.workers_max {
             self.start(&mut work);
         }
     }

@@ -43,7 +43,14 @@ fn configuration(text: &str) {
         },
     };
     decoded(&document);
-    decoded(&agent_config::merge(vec![document.clone(), document]));
+    for setting in agent_config::without_effect(&document) {
+        assert!(!setting.place.is_empty() && !setting.follows.is_empty());
+    }
+    let Ok(source) = agent_config::Source::parse("text", text.as_bytes()) else { return };
+    let (twice, origins) = agent_config::merge(vec![source.clone(), source]);
+    for error in agent_config::decode(&twice, &BTreeMap::new()).err().unwrap_or_default() {
+        assert!(!origins.describe(&error).is_empty());
+    }
 }
 
 fn decoded(document: &Json) {
@@ -102,7 +109,12 @@ fn same(a: &Json, b: &Json) -> bool {
 }
 
 fn reply(text: &str) {
-    let body = |status| Reply { status, body: text.as_bytes().to_vec().into(), retry_after: None };
+    let body = |status| Reply {
+        status,
+        body: text.as_bytes().to_vec().into(),
+        memory_max: 1024 * 1024,
+        retry_after: None,
+    };
     for status in [200, 204, 400, 403, 404, 503] {
         let request = Request::look_up_self();
         let reply = body(status);

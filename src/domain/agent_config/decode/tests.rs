@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::domain::agent_config::parse_hcl;
+use crate::domain::agent_config::settings::{self, SETTINGS, Treatment};
+use crate::domain::vault::RateLimit;
 
 fn env(pairs: &[(&str, &str)]) -> Environment {
     pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
@@ -9,6 +11,10 @@ fn env(pairs: &[(&str, &str)]) -> Environment {
 
 fn json(text: &str) -> Result<AgentConfig, Vec<ConfigError>> {
     decode(&Json::parse(text.as_bytes()).unwrap(), &Environment::new())
+}
+
+fn places(ignored: &[WithoutEffect]) -> Vec<&str> {
+    ignored.iter().map(|setting| setting.place.as_str()).collect()
 }
 
 fn errors(text: &str) -> Vec<String> {
@@ -64,7 +70,8 @@ fn reads_what_the_injector_writes() {
     assert!((config.template_config.lease_renewal_threshold - 0.8).abs() < 1e-9);
     assert_eq!(config.injector.revoke_on_shutdown, Some(Duration::from_secs(7)));
     assert_eq!(config.injector.state_file.as_deref(), Some("/vault/agent/state"));
-    assert_eq!(config.ignored, ["template_config.max_connections_per_host", "cache", "listener"]);
+    assert_eq!(config.template_config.max_connections_per_host, Some(5));
+    assert_eq!(places(&config.ignored), ["cache", "listener"]);
 }
 
 #[test]
@@ -101,7 +108,10 @@ fn reads_hcl_with_labels_and_blocks() {
         remove_secret_id_file_after_reading: false, .. } if role_id_file_path == "/r")
     );
     assert_eq!(config.method.mount_path, "auth/approle");
-    assert_eq!(config.sinks, [Sink { path: "/token".to_owned(), mode: 0o600 }]);
+    assert_eq!(
+        config.sinks,
+        [Sink { path: "/token".to_owned(), mode: 0o600, user: None, group: None }]
+    );
     assert_eq!(config.vault.num_retries, None);
     let template = config.templates.first().unwrap();
     assert!(matches!(&template.body, TemplateBody::GoFile { source, .. } if source == "/t.ctmpl"));
@@ -199,24 +209,25 @@ fn says_which_methods_there_are() {
 
 #[test]
 fn no_restriction_is_dropped_in_silence() {
-    for member in [r#""function_denylist":["env"]"#, r#""user":"app""#] {
+    for member in [
+        r#""function_denylist":["env"]"#,
+        r#""function_blacklist":["env"]"#,
+        r#""exec":{"command":"x","env":{"pristine":true}}"#,
+    ] {
         let template = format!(r#""template":[{{"contents":"x","destination":"/d",{member}}}]"#);
         assert_eq!(errors(&least(&template)).len(), 1, "{member}");
     }
-    let inert =
-        r#""template":{"contents":"x","destination":"/d","wait":{"min":"2s"},"backup":true}"#;
-    assert_eq!(json(&least(inert)).unwrap().ignored, ["template.backup", "template.wait"]);
-}
-
-#[test]
-fn later_documents_replace_blocks_and_add_templates() {
-    let documents = [
-        r#"{"a":1,"vault":{"address":"x"},"template":{"n":1}}"#,
-        r#"{"a":2,"template":[{"n":2}]}"#,
-    ];
-    let merged =
-        merge(documents.iter().map(|text| Json::parse(text.as_bytes()).unwrap()).collect());
-    assert_eq!(merged.to_text(), r#"{"a":2,"template":[{"n":1},{"n":2}],"vault":{"address":"x"}}"#);
+    for sink in [
+        r#""wrap_ttl":"5m""#,
+        r#""dh_type":"curve25519""#,
+        r#""dh_path":"/k""#,
+        r#""derive_key":true"#,
+        r#""aad":"x""#,
+        r#""aad_env_var":"X""#,
+    ] {
+        let text = least("").replace(r#""type":"file""#, &format!(r#""type":"file",{sink}"#));
+        assert_eq!(errors(&text).len(), 1, "{sink}");
+    }
 }
 
 #[test]
@@ -253,7 +264,234 @@ fn of_several_templates_for_one_file_the_last_one_counts() {
     .unwrap();
     let files: Vec<&str> = config.templates.iter().map(|t| t.destination.as_str()).collect();
     assert_eq!(files, ["/b", "/a"]);
-    assert_eq!(config.ignored, ["template for /a before the last one"]);
+    assert_eq!(places(&config.ignored), ["template for /a before the last one"]);
+}
+
+/// A document that holds every setting of the table that is followed, in a login of every method.
+fn whole() -> Vec<String> {
+    let rest = r#""sink":[{"type":"file","config":{"path":"/s","mode":288,"uid":1,"gid":2}}]},
+        "exit_after_auth":true,"pid_file":"/p","log_level":"warn","log_format":"json",
+        "disable_idle_connections":["auto-auth"],"disable_keep_alives":["templating"],
+        "vault":{"address":"https://v","ca_cert":"/c","ca_path":"/d","client_cert":"/e","client_key":"/f",
+            "tls_skip_verify":true,"tls_server_name":"n","namespace":"a","retry":{"num_retries":3}},
+        "template":[{"destination":"/a","contents":"x","perms":"0400","command":"c","command_timeout":"1s",
+            "create_dest_dirs":false,"error_on_missing_key":true,"error_fatal":false,"backup":true,
+            "user":"app","group":"app","left_delimiter":"<","right_delimiter":">","sandbox_path":"/",
+            "wait":{"min":"1s","max":"2s"}},
+            {"destination":"/b","source":"/t","uid":1,"gid":2,
+            "exec":{"command":["x"],"timeout":"1s","enabled":true}}],
+        "template_config":{"exit_on_retry_failure":true,"static_secret_render_interval":"1m",
+            "lease_renewal_threshold":0.5,"max_connections_per_host":3},
+        "injector":{"state_file":"/st","revoke_on_shutdown":true,"revoke_grace":"1s","template":[
+            {"destination":"/c","secret":"s","engine":"tinytemplate","contents":"x","perms":"0400",
+             "command":"c","command_timeout":"1s","create_dest_dirs":true},
+            {"destination":"/e","secret":"s","format":"env"}]}}"#;
+    let methods = [
+        r#""kubernetes","config":{"role":"r","token_path":"/t"}"#,
+        r#""jwt","config":{"role":"r","path":"/t","remove_jwt_after_reading":true,
+            "remove_jwt_follows_symlinks":true,"jwt_read_period":"1s"}"#,
+        r#""approle","config":{"role_id_file_path":"/r","secret_id_file_path":"/s",
+            "remove_secret_id_file_after_reading":true,"secret_id_response_wrapping_path":"w"}"#,
+        r#""token_file","config":{"token_file_path":"/t"}"#,
+    ];
+    let methods = methods.map(|method| {
+        format!(
+            r#"{{"auto_auth":{{"method":{{"mount_path":"auth/m","namespace":"n","min_backoff":"1s",
+            "max_backoff":"2s","exit_on_err":true,"type":{method}}},{rest}"#
+        )
+    });
+    methods.into()
+}
+
+/// The paths of a document without numbers.
+fn paths(path: &str, value: &Json, found: &mut BTreeSet<String>) {
+    match value {
+        Json::Object(members) => {
+            for (key, value) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                found.insert(path.clone());
+                paths(&path, value, found);
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| paths(path, item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_setting_that_the_table_calls_followed_is_read() {
+    let mut given = BTreeSet::new();
+    for text in whole() {
+        let config = json(&text).unwrap();
+        assert_eq!(places(&config.ignored), Vec::<&str>::new(), "{text}");
+        paths("", &Json::parse(text.as_bytes()).unwrap(), &mut given);
+    }
+    let followed = SETTINGS.iter().filter(|(_, treatment)| *treatment == Treatment::Followed);
+    let followed: BTreeSet<String> = followed.map(|(path, _)| (*path).to_owned()).collect();
+    given.remove("auto_auth.method.config.token_path");
+    assert_eq!(given, followed);
+    let sorted: BTreeSet<&str> = SETTINGS.iter().map(|(path, _)| *path).collect();
+    assert_eq!(sorted.len(), SETTINGS.len(), "a setting stands in the table twice");
+}
+
+/// A document with one setting, which lies in a block of its own or in one that must be there.
+fn with_setting(path: &str) -> Json {
+    fn put(value: &mut Json, path: &str, to: Json) {
+        let (key, rest) =
+            path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+        let mut place = value;
+        if let Json::Array(items) = place {
+            place = items.last_mut().unwrap();
+        }
+        let Json::Object(members) = place else { panic!("{path}") };
+        match rest {
+            None => drop(members.insert(key.to_owned(), to)),
+            Some(rest) => {
+                let inner = members.entry(key.to_owned()).or_insert(Json::Object(BTreeMap::new()));
+                put(inner, rest, to);
+            }
+        }
+    }
+    let mut document = Json::parse(whole().first().unwrap().as_bytes()).unwrap();
+    put(&mut document, path, Json::String("some".to_owned()));
+    document
+}
+
+#[test]
+fn every_other_setting_is_told_or_refused_as_the_table_says() {
+    for (path, treatment) in SETTINGS {
+        let document = with_setting(path);
+        let decoded = decode(&document, &Environment::new());
+        let told = without_effect(&document);
+        let told: Vec<&WithoutEffect> =
+            told.iter().filter(|setting| setting.follows == follows(*treatment)).collect();
+        match treatment {
+            Treatment::Followed => continue,
+            Treatment::Needless => assert!(decoded.unwrap().ignored.is_empty(), "{path}"),
+            Treatment::Inert(_) => assert!(decoded.is_ok() && told.len() == 1, "{path}: {told:?}"),
+            Treatment::Refused(why) => {
+                let errors = decoded.unwrap_err();
+                assert!(errors.iter().any(|error| error.reason == *why), "{path}: {errors:?}");
+            }
+        }
+    }
+}
+
+const fn follows(treatment: Treatment) -> &'static str {
+    match treatment {
+        Treatment::Inert(follows) => follows,
+        Treatment::Followed | Treatment::Needless | Treatment::Refused(_) => "",
+    }
+}
+
+#[test]
+fn what_is_misspelt_or_of_no_use_is_told() {
+    let config = json(&least(
+        r#""templates":[],"vault":{"adress":"x"},"template_config":{"interval":"1m"}"#,
+    ));
+    assert_eq!(
+        places(&config.unwrap().ignored),
+        ["vault.adress", "template_config.interval", "templates"]
+    );
+    let text = least("").replace(r#""role":"app""#, r#""role":"app","role_id_file_path":"/x""#);
+    let ignored = json(&text).unwrap().ignored;
+    assert_eq!(places(&ignored), ["auto_auth.method.config.role_id_file_path"]);
+    assert_eq!(ignored.first().unwrap().follows, settings::UNUSED);
+    let labelled = r#"listener "tcp" { address = "a" agent_api { enable_quit = true } }"#;
+    let told = without_effect(&parse_hcl(labelled).unwrap());
+    assert_eq!(places(&told), ["listener", "listener.tcp.agent_api.enable_quit"]);
+    let two = r#"{"listener":[{},{"agent_api":{"enable_quit":"true"}},{"agent_api":{"enable_quit":false}}]}"#;
+    let told = without_effect(&Json::parse(two.as_bytes()).unwrap());
+    assert_eq!(places(&told), ["listener", "listener[1].agent_api.enable_quit"]);
+}
+
+#[test]
+fn waits_are_read_as_consul_template_reads_them() {
+    let of = |wait: &str| {
+        let template = format!(r#""template":{{"contents":"x","destination":"/d","wait":{wait}}}"#);
+        json(&least(&template)).map(|config| config.templates.first().unwrap().wait)
+    };
+    let quiet =
+        |min, max| Some(Quiet { min: Duration::from_secs(min), max: Duration::from_secs(max) });
+    for (text, meant) in [
+        (r#""3s:9s""#, quiet(3, 9)),
+        (r#"" 3s : 9s ""#, quiet(3, 9)),
+        (r#""2s""#, quiet(2, 8)),
+        (r#"{"min":"2s"}"#, quiet(2, 8)),
+        (r#"{"min":"2s","max":"2s"}"#, quiet(2, 2)),
+        (r#"[{"min":"9s","max":"99s"},{"min":"1s","max":"5s"}]"#, quiet(1, 5)),
+        (r#""0s""#, None),
+        (r#"{"max":"5s"}"#, None),
+        ("null", None),
+    ] {
+        assert_eq!(of(text).unwrap(), meant, "{text}");
+    }
+    for text in [
+        r#""x:y""#,
+        r#""5s:1s""#,
+        r#""1s:2s:3s""#,
+        r#""5""#,
+        r#""-1s""#,
+        r#"":""#,
+        r#"{"min":"5s","max":"1s"}"#,
+        r#"{"min":"1s","maximum":"2s"}"#,
+        r#"{"min":"1s","max":"0s"}"#,
+    ] {
+        assert_eq!(of(text).unwrap_err().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_text_that_is_a_list_in_json_is_the_words_of_a_command() {
+    let of = |command: &str| {
+        let template = Json::Object(BTreeMap::from([
+            ("contents".to_owned(), Json::String("x".to_owned())),
+            ("destination".to_owned(), Json::String("/d".to_owned())),
+            ("command".to_owned(), Json::String(command.to_owned())),
+        ]));
+        let config = json(&least(&format!(r#""template":{}"#, template.to_text())));
+        config.map(|config| {
+            config.templates.first().unwrap().command.as_ref().map(|c| c.words.join("|"))
+        })
+    };
+    for (text, words) in [
+        (r#"["app", "re load"]"#, "app|re load"),
+        (r#" ["app"] "#, "app"),
+        ("[ -f /x ] && y", "[ -f /x ] && y"),
+        ("[[ a ]]", "[[ a ]]"),
+        ("kill -HUP 1", "kill -HUP 1"),
+    ] {
+        assert_eq!(of(text).unwrap().as_deref(), Some(words), "{text}");
+    }
+    assert_eq!(of("[]").unwrap(), None);
+    for text in [r#"["app", reload]"#, r#"[ "app""#, r#"["a", {}]"#, r#"["a", ["b"]]"#] {
+        assert_eq!(of(text).unwrap_err().len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn the_owner_of_a_sink_is_a_number() {
+    let of = |member: &str| {
+        let text = least("").replace(r#""path":"/home"#, &format!(r#"{member},"path":"/home"#));
+        json(&text).map(|config| config.sinks.first().map(|sink| (sink.user, sink.group)).unwrap())
+    };
+    assert_eq!(of(r#""uid":1000,"gid":"0""#).unwrap(), (Some(1000), Some(0)));
+    assert_eq!(of(r#""uid":-1"#).unwrap(), (None, None));
+    assert_eq!(of(r#""uid":"app","gid":-2"#).unwrap_err().len(), 2);
+}
+
+#[test]
+fn rates_redirects_and_wrong_words_of_the_environment() {
+    let document = Json::parse(least("").as_bytes()).unwrap();
+    let of = |pairs: &[(&str, &str)]| decode(&document, &env(pairs));
+    let config = of(&[("VAULT_RATE_LIMIT", "3:1"), ("VAULT_DISABLE_REDIRECTS", "1")]).unwrap();
+    assert_eq!(config.vault.rate_limit, RateLimit::parse("3:1"));
+    assert!(config.vault.refuses_redirects);
+    let wrong = of(&[("BAO_RATE_LIMIT", "fast"), ("VAULT_DISABLE_REDIRECTS", "yes")]).unwrap_err();
+    let wrong: Vec<&str> = wrong.iter().map(|error| error.place.as_str()).collect();
+    assert_eq!(wrong, ["VAULT_DISABLE_REDIRECTS", "VAULT_RATE_LIMIT"]);
+    let idle = |words: &str| errors(&least(&format!(r#""disable_idle_connections":{words}"#)));
+    assert_eq!(idle(r#"["auto-auth","nothing"]"#).len(), 1);
 }
 
 #[test]

@@ -136,14 +136,13 @@ impl Driver {
     pub(super) fn logged_in(&mut self, auth: Auth) {
         let current = self.tokens.get(&self.machine.generation());
         let is_same = current.is_some_and(|held| held.auth.client_token == auth.client_token);
-        self.log.named("agent.auth.handler").info(
+        let log = self.log.named("agent.auth.handler");
+        log.info(
             "authentication successful, sending token to sinks",
-            &[
-                ("accessor", &auth.accessor),
-                ("ttl", &Seconds(auth.lease_duration)),
-                ("renewable", &auth.renewable),
-            ],
+            &[("ttl", &Seconds(auth.lease_duration)), ("renewable", &auth.renewable)],
         );
+        // At debug, as it is for Vault's operators, who can end the token by it.
+        log.debug("token accessor", &[("accessor", &auth.accessor)]);
         self.login_failure = None;
         let grant = grant_of(&auth, Duration::ZERO);
         let generation = self.machine.generation().wrapping_add(u32::from(!is_same));
