@@ -1,5 +1,6 @@
 //! The vocabulary every other layer speaks: no domain knowledge, no input or output.
 
+pub mod address;
 pub mod go_duration;
 pub mod json;
 pub(crate) mod process;
