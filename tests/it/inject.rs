@@ -411,15 +411,32 @@ fn rule_config(row: &Value) -> InjectConfig {
     let mut config = profile("chart-default");
     for (key, value) in row.get("config").and_then(Value::as_object).into_iter().flatten() {
         match key.as_str() {
+            "address" => config.address = value.as_str().unwrap().into(),
             "agent" => config.agent = AgentChoice::Vault,
+            "auth_path" => config.auth_path = value.as_str().unwrap().into(),
             "image" => config.image = value.as_str().unwrap().into(),
             "lease_renewal_threshold" => config.lease_renewal_threshold = value.as_f64().unwrap(),
-            "resources" => config.resources = Resources::default(),
+            "proxy_address" => config.proxy_address = value.as_str().unwrap().into(),
+            "resources" => config.resources = rule_resources(value),
+            "run_as_user" => config.run_as_user = value.as_str().unwrap().into(),
             "set_security_context" => config.set_security_context = value.as_bool().unwrap(),
             other => panic!("unknown setting {other}"),
         }
     }
     config
+}
+
+/// The resources that a rule names, and no others.
+fn rule_resources(value: &Value) -> Resources {
+    let given = |name: &str| value[name].as_str().map(str::to_owned);
+    Resources {
+        limits_cpu: given("limits_cpu"),
+        limits_ephemeral: given("limits_ephemeral"),
+        limits_mem: given("limits_mem"),
+        requests_cpu: given("requests_cpu"),
+        requests_ephemeral: given("requests_ephemeral"),
+        requests_mem: given("requests_mem"),
+    }
 }
 
 /// What a rule may look into: the pod afterwards and the configurations of its agents.
@@ -472,6 +489,13 @@ fn check_rule(row: &Value) -> Vec<String> {
     for part in list("warns").filter(|p| !decision.warnings.iter().any(|w| w.contains(p))) {
         wrong.push(format!("{part} is not in: {:?}", decision.warnings));
     }
+    for part in list("silent") {
+        let told = decision.warnings.iter().filter(|w| w.contains(&part));
+        wrong.extend(told.map(|warning| format!("{part} is in: {warning}")));
+    }
+    // API servers cut longer ones, and kubectl shows a warning on one line.
+    let shown = |w: &&String| w.chars().count() > 256 || w.ends_with('…') || w.contains('\n');
+    wrong.extend(decision.warnings.iter().filter(shown).map(|w| format!("too long: {w}")));
     assert_eq!(
         body["response"]["warnings"].as_array().map_or(0, Vec::len),
         decision.warnings.len()
