@@ -111,7 +111,7 @@ fn reports_every_mistake_with_its_name_and_value() {
         ("AGENT_INJECT_TLS_CIPHER_SUITES=", "TLS_RSA_WITH_RC4_128_SHA"),
         ("AGENT_INJECT_TLS_KEY_FILE: ", "needs its key file"),
         ("AGENT_INJECT_VAULT_CACERT_BYTES=\"AAAA\": ", "PEM"),
-        ("AGENT_INJECT_VAULT_ADDR=\"vault:8200\": ", "want https://HOST:PORT"),
+        ("AGENT_INJECT_VAULT_ADDR=\"vault:8200\": ", "https://HOST:PORT"),
         ("AGENT_INJECT_CPU_LIMIT=\"lots\": ", "quantity"),
         ("AGENT_INJECT_TEMPLATE_STATIC_SECRET_RENDER_INTERVAL=\"often\": ", "duration"),
     ] {
@@ -221,4 +221,79 @@ fn the_api_server_is_where_kubernetes_says() {
     let moved = read(&[], &addressed(&[("AGENT_INJECT_SERVICE_ACCOUNT_DIR", "/x")])).unwrap();
     let cluster = moved.cluster(&env(&[host, ("KUBERNETES_SERVICE_PORT", "6443")])).unwrap();
     assert_eq!((&*cluster.port, &*cluster.service_account_dir), ("6443", "/x"));
+}
+
+#[test]
+fn addresses_that_are_none_end_the_start() {
+    let lines = |pairs: &[(&str, &str)]| read(&[], pairs).err().unwrap_or_default();
+    for address in [
+        "vault:8200",
+        "https://https://vault",
+        "http://vault:82000",
+        "http://vault:+8200",
+        "https://vault:",
+        "ftp://vault",
+        "https://",
+        "https://va ult",
+        "https://::1",
+    ] {
+        let told = lines(&[("AGENT_INJECT_VAULT_ADDR", address)]);
+        assert!(told.iter().any(|line| line.starts_with("AGENT_INJECT_VAULT_ADDR=")), "{told:?}");
+    }
+    for address in ["https://vault", "http://[::1]:8200", "unix:///run/v", "https://u:p@vault"] {
+        assert_eq!(lines(&[("AGENT_INJECT_VAULT_ADDR", address)]), [""; 0], "{address}");
+    }
+    for proxy in ["http://proxy:82000", "ftp://proxy", "http://proxy/path", "http://"] {
+        let told = lines(&addressed(&[("AGENT_INJECT_PROXY_ADDR", proxy)]));
+        assert!(told.iter().any(|line| line.starts_with("AGENT_INJECT_PROXY_ADDR=")), "{told:?}");
+    }
+    for proxy in ["http://u:p@proxy:3128", "proxy:3128", "socks5://proxy", "http://$(IP):1", ""] {
+        assert_eq!(lines(&addressed(&[("AGENT_INJECT_PROXY_ADDR", proxy)])), [""; 0], "{proxy}");
+    }
+    let told = lines(&addressed(&[
+        ("AGENT_INJECT_PROXY_ADDR", "http://user:hunter2@proxy:82000"),
+        ("AGENT_INJECT_VAULT_ADDR", "https://user:hunter2@vault:82000"),
+    ]));
+    assert!(!told.is_empty() && !told.concat().contains("hunter2"), "{told:?}");
+}
+
+#[test]
+fn requests_stay_below_limits_and_the_metrics_beside_other_paths() {
+    let lines = |pairs: &[(&str, &str)]| read(&[], &addressed(pairs)).err().unwrap_or_default();
+    for name in ["CPU", "MEM", "EPHEMERAL"] {
+        let (request, limit) =
+            (format!("AGENT_INJECT_{name}_REQUEST"), format!("AGENT_INJECT_{name}_LIMIT"));
+        let told = lines(&[(&request, "2Gi"), (&limit, "1Gi")]);
+        assert!(told.len() == 1 && told.concat().contains(&limit), "{told:?}");
+        assert_eq!(lines(&[(&request, "1Gi"), (&limit, "1024Mi")]), [""; 0]);
+        assert_eq!(lines(&[(&request, "1Gi")]), [""; 0]);
+        assert_eq!(lines(&[(&request, "1Gi"), (&limit, "")]), [""; 0]);
+    }
+    for path in ["/mutate", "/health/live", "/health/ready"] {
+        assert_eq!(lines(&[("AGENT_INJECT_TELEMETRY_PATH", path)]).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn the_operator_hears_what_makes_all_pods_less_safe() {
+    let told = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let settings = read(&[], pairs).unwrap();
+        let all = notices(&settings, &env(pairs)).into_iter().map(|n| n.option);
+        all.filter(|option| option != "AGENT_INJECT_TLS_CERT_FILE").collect()
+    };
+    for (name, value) in [
+        ("AGENT_INJECT_VAULT_ADDR", "http://vault:8200"),
+        ("AGENT_INJECT_VAULT_ADDR", "HTTP://10.0.0.1"),
+        ("AGENT_INJECT_RUN_AS_USER", "0"),
+        ("AGENT_INJECT_RUN_AS_USER", "000"),
+        ("AGENT_INJECT_RUN_AS_GROUP", "0"),
+    ] {
+        let mut pairs = addressed(&[]);
+        pairs.retain(|(option, _)| *option != name);
+        pairs.push((name, value));
+        assert_eq!(told(&pairs), [name], "{value}");
+    }
+    for address in ["https://vault", "http://127.0.0.1:8200", "http://localhost", "unix:///v"] {
+        assert_eq!(told(&[("AGENT_INJECT_VAULT_ADDR", address)]), [""; 0], "{address}");
+    }
 }

@@ -152,7 +152,7 @@ fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "{}: the native agent has no listener at 127.0.0.1:{} and no cache: {way}",
             Key::CacheEnable,
-            Shown(&notes.text(Key::CachePort))
+            notes.text(Key::CachePort)
         ));
     }
     let quiet = [

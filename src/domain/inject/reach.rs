@@ -46,7 +46,7 @@ fn service(
     let skips = notes.flag(Key::TlsSkipVerify);
     if !address.is_https() {
         // Who set the webhook's own address hears of it when the webhook starts.
-        if notes.given(Key::Service).is_some() && !is_local(&address.host()) {
+        if notes.given(Key::Service).is_some() && !address.is_loopback() {
             let what = "sends the pod's token and its secrets in clear, as it is no https address";
             warnings.push(format!("{}: {what}", Key::Service));
         }
@@ -69,12 +69,6 @@ const fn is_fine_for_vault(error: &AddressError) -> bool {
         error,
         AddressError::Path | AddressError::Query | AddressError::Socket | AddressError::User
     )
-}
-
-/// Whether a host is the pod itself, where nobody listens in.
-fn is_local(host: &str) -> bool {
-    let is_loopback = |ip: core::net::IpAddr| ip.is_loopback();
-    host == "localhost" || host.parse().is_ok_and(is_loopback)
 }
 
 fn proxy(notes: &Notes<'_>, problems: &mut Problems) {
