@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::misspelt::is_nearly_ours;
+use super::misspelt::{TOLD_MAX, is_nearly_ours};
 use super::problems::{Problems, Shown};
 use super::review::Texts;
 use super::value::{check, parse_bool};
@@ -261,9 +261,10 @@ impl<'a> Notes<'a> {
         let mut exact = [None; KEY_COUNT];
         let mut other: Vec<Other<'_>> = Vec::new();
         let mut foreign = Vec::new();
+        let mut compared = 0;
         for (key, value) in &texts.0 {
             let Some(name) = key.strip_prefix(PREFIX) else {
-                if is_nearly_ours(key) {
+                if foreign.len() < TOLD_MAX && is_nearly_ours(key, &mut compared) {
                     foreign.push(&**key);
                 }
                 continue;

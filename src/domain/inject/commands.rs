@@ -4,6 +4,7 @@ use super::annotations::{Key, Notes};
 use super::json_text::JsonText;
 use super::plan::Plan;
 use super::problems::{LISTED_MAX, Problems, Shown};
+use super::review::Mount;
 use super::secrets::SecretFile;
 use super::{Flavor, secrets};
 use crate::base::json::Json;
@@ -51,8 +52,9 @@ pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec
     if plan.flavor == Flavor::Vault {
         return;
     }
+    let copied = plan.copied_folders();
     for file in &plan.secrets.files {
-        let Some((clause, is_certain)) = fault(plan, file) else { continue };
+        let Some((clause, is_certain)) = fault(&copied, file) else { continue };
         let place = Key::Command.of(file.raw);
         if is_certain && !plan.is_patched() {
             problems.note(place, clause);
@@ -62,8 +64,9 @@ pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec
     }
 }
 
-/// What is wrong with a command, and whether it is sure that it cannot run.
-fn fault(plan: &Plan<'_>, file: &SecretFile<'_>) -> Option<(String, bool)> {
+/// What is wrong with a command, and whether it is sure that it cannot run. `copied` are folders in which programs
+/// may lie.
+fn fault(copied: &[String], file: &SecretFile<'_>) -> Option<(String, bool)> {
     let way = format!(
         "take it out, or set {} to \"vault\" with an image of Vault; {OWN_PROGRAM} alone is there",
         Key::AgentFlavor
@@ -101,7 +104,8 @@ fn fault(plan: &Plan<'_>, file: &SecretFile<'_>) -> Option<(String, bool)> {
             text
         }
     };
-    if program == OWN_PROGRAM || plan.brings(program) {
+    let is_brought = || copied.iter().any(|folder| secrets::is_below(program, folder));
+    if program == OWN_PROGRAM || (program.starts_with('/') && is_brought()) {
         return None;
     }
     let clause = format!("the native agent's image has no program {}: {way}", Shown(program));
@@ -115,13 +119,9 @@ impl Plan<'_> {
         patches.iter().any(|key| self.notes.given(*key).is_some_and(|text| !text.is_empty()))
     }
 
-    /// Whether a program may lie on a volume that agents copy from a container of the pod.
-    fn brings(&self, program: &str) -> bool {
-        let mounts = self
-            .copied_mounts
-            .iter()
-            .filter_map(|raw| serde_json::from_str::<super::review::Mount<'_>>(raw).ok());
-        program.starts_with('/')
-            && mounts.into_iter().any(|mount| secrets::is_below(program, &mount.mount_path))
+    /// The folders of the mounts that agents copy from a container of the pod.
+    pub(crate) fn copied_folders(&self) -> Vec<String> {
+        let mounts = self.copied_mounts.iter().filter_map(|raw| serde_json::from_str(raw).ok());
+        mounts.map(|mount: Mount<'_>| mount.mount_path.to_string()).collect()
     }
 }

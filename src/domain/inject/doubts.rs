@@ -1,5 +1,6 @@
 //! What most likely is not as its author wanted, though it can be made: for people to read, not to refuse.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::Flavor;
@@ -202,7 +203,9 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         if known.contains(name) || warnings.len() > LISTED_MAX {
             return;
         }
-        let meant = near(name, known.iter().copied().take(NAMES_COMPARED_MAX));
+        let is_name = |name: &str| name.len() <= NAME_BYTES_MAX;
+        let known = known.iter().copied().filter(|known| is_name(known) && is_name(name));
+        let meant = near(name, known.take(NAMES_COMPARED_MAX));
         let meant = meant.map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
         warnings.push(format!("{key}: the pod has no container {}{meant}", Shown(name)));
     };
@@ -221,7 +224,9 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
 }
 
 /// Names that a misspelt one is compared with: pods have a handful of containers.
-const NAMES_COMPARED_MAX: usize = 50;
+const NAMES_COMPARED_MAX: usize = 20;
+/// Bytes of a container's name (RFC 1123).
+const NAME_BYTES_MAX: usize = 63;
 
 /// A mesh takes all traffic as soon as its init container has run, and its proxy starts after all of those.
 fn mesh(plan: &Plan<'_>, warnings: &mut Vec<String>) {
@@ -272,8 +277,13 @@ fn absent_files(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         Body::Source(path) => Some((Key::TemplateFile.of(file.raw), path.into())),
         Body::Contents(_) | Body::Format { .. } | Body::Tiny { .. } => None,
     });
+    if plan.is_patched() {
+        return;
+    }
+    let folders = agent_folders(plan);
+    let is_there = |path: &str| folders.iter().any(|folder| is_below(path, folder));
     for (place, path) in exact.chain(settings).chain(sources) {
-        if path.starts_with('/') && !has_file(plan, &path) && warnings.len() <= LISTED_MAX {
+        if path.starts_with('/') && !is_there(&path) && warnings.len() <= LISTED_MAX {
             warnings.push(format!(
                 "{place}: {} is on no volume of the agents: bring it in by {}, {} or {}",
                 Shown(&path),
@@ -285,27 +295,24 @@ fn absent_files(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     }
 }
 
-fn has_file(plan: &Plan<'_>, path: &str) -> bool {
-    if plan.is_patched() {
-        return true;
-    }
+/// The folders in which agents have files.
+fn agent_folders<'p>(plan: &'p Plan<'_>) -> Vec<Cow<'p, str>> {
     let is_given = |key: Key| !plan.notes.text(key).is_empty();
-    let volumes = [
-        (true, HOME_PATH),
-        (true, &*plan.token.mount_path),
-        (true, &*plan.secrets.path),
-        (is_given(Key::ExtraSecret), "/vault/custom"),
-        (is_given(Key::TlsSecret), "/vault/tls"),
-        (is_given(Key::Configmap), "/vault/configs"),
-        (plan.aws_token.is_some(), plan.aws_token.map_or("", |(_, mount)| mount)),
-    ];
-    let copied = plan.copied_mounts.iter().filter_map(|raw| serde_json::from_str(raw).ok());
-    let mut copied = copied.map(|mount: Mount<'_>| mount.mount_path);
-    let of_image = plan.flavor == Flavor::Vault && IMAGE_FOLDERS.iter().any(|f| is_below(path, f));
-    of_image
-        || volumes.iter().any(|(mounted, folder)| *mounted && is_below(path, folder))
-        || plan.secrets.custom_paths.iter().any(|folder| is_below(path, folder))
-        || copied.any(|folder| is_below(path, &folder))
+    let mut folders = vec![HOME_PATH, &*plan.token.mount_path, &*plan.secrets.path];
+    folders.extend(plan.secrets.custom_paths.iter().copied());
+    folders.extend(plan.aws_token.map(|(_, mount)| mount));
+    for (key, folder) in [
+        (Key::ExtraSecret, "/vault/custom"),
+        (Key::TlsSecret, "/vault/tls"),
+        (Key::Configmap, "/vault/configs"),
+    ] {
+        folders.extend(is_given(key).then_some(folder));
+    }
+    if plan.flavor == Flavor::Vault {
+        folders.extend(IMAGE_FOLDERS);
+    }
+    let copied = plan.copied_folders().into_iter().map(Cow::Owned);
+    folders.into_iter().map(Cow::Borrowed).chain(copied).collect()
 }
 
 /// Mounts of a container that agents copy, at places where they have something else.

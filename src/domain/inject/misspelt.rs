@@ -5,7 +5,7 @@ use super::problems::Shown;
 use crate::base::near::near;
 
 /// Misspelt keys of one pod that are told of.
-const TOLD_MAX: usize = 5;
+pub(crate) const TOLD_MAX: usize = 5;
 /// Characters by which a key may be longer or shorter than the one that was meant.
 const SLACK: usize = 2;
 
@@ -43,14 +43,19 @@ fn meant(name: &str) -> Option<String> {
     near(name, candidates.iter().map(String::as_str))
 }
 
+/// Keys of one pod that are compared with our prefix: more of that length have other reasons.
+const COMPARED_MAX: usize = 50;
+
 /// Whether a key that is not under our prefix was most likely meant to be: its domain is nearly ours, and its
-/// name is one that we know.
-pub(crate) fn is_nearly_ours(key: &str) -> bool {
+/// name is one that we know. Counts the comparisons.
+pub(crate) fn is_nearly_ours(key: &str, compared: &mut usize) -> bool {
     let ours = PREFIX.trim_end_matches('/');
     let Some((domain, name)) = key.split_once('/') else { return false };
-    domain.len().abs_diff(ours.len()) <= SLACK
-        && is_known(name)
-        && near(domain, std::iter::once(ours)).is_some()
+    if domain.len().abs_diff(ours.len()) > SLACK || *compared >= COMPARED_MAX || !is_known(name) {
+        return false;
+    }
+    *compared += 1;
+    near(domain, std::iter::once(ours)).is_some()
 }
 
 #[cfg(test)]
@@ -81,7 +86,7 @@ mod tests {
             ("vault.hashicorp.com", false),
             ("role", false),
         ] {
-            assert_eq!(is_nearly_ours(key), want, "{key}");
+            assert_eq!(is_nearly_ours(key, &mut 0), want, "{key}");
         }
     }
 }

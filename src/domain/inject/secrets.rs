@@ -391,11 +391,11 @@ pub(crate) fn same_path(a: &str, b: &str) -> bool {
     a.eq(b.split('/').filter(|part| !part.is_empty()))
 }
 
-/// Whether an absolute path is a folder or lies in it.
+/// Whether an absolute path is a folder or lies in it. One that goes up again is not looked into.
 pub(crate) fn is_below(path: &str, folder: &str) -> bool {
-    let (path, folder) = (clean_join("/", path), clean_join("/", folder));
-    let rest = path.strip_prefix(folder.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let parts = |path| str::split(path, '/').filter(|part| !matches!(*part, "" | "."));
+    let mut own = parts(path);
+    !path.contains("..") && parts(folder).all(|part| own.next() == Some(part))
 }
 
 /// Go's `path.Join`: joined and cleaned of `.`, `..` and doubled slashes.
@@ -431,6 +431,16 @@ mod tests {
             ("rel", "../../x", "../x"),
         ] {
             assert_eq!(clean_join(base, rest), want, "{base} {rest}");
+        }
+    }
+
+    #[test]
+    fn a_path_lies_in_its_folders_and_in_no_others() {
+        for folder in ["/", "/a", "/a/", "//a/./b", "/a/b/c"] {
+            assert!(is_below("/a/b/c", folder), "{folder}");
+        }
+        for (path, folder) in [("/ab", "/a"), ("/a", "/a/b"), ("/a/../b", "/a"), ("/b/a", "/a")] {
+            assert!(!is_below(path, folder), "{path} {folder}");
         }
     }
 
