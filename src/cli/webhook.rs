@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use base64::Engine as _;
 
 use self::notices::notices;
-use crate::base::address::{Address, AddressError, shown};
 use crate::base::go_duration;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::Environment;
@@ -203,9 +202,7 @@ impl Settings {
 
     fn apply(&mut self, row: &Row, option: String, value: &str) -> Option<Mistake> {
         let message = row.field.set(self, value).err()?;
-        // Addresses may hold a password.
-        let value = if value.contains('@') { shown(value) } else { value.to_owned() };
-        Some(Mistake { option, value: Some(value), message })
+        Some(Mistake { option, value: Some(value.to_owned()), message })
     }
 
     /// What no single option shows.
@@ -413,23 +410,13 @@ fn read_listen(settings: &mut Settings, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// An address as agents take it: what is none would fail in every pod, not here. Sockets, and names or passwords of
-/// users, only Vault's own agent understands, so of those each pod hears by itself.
+/// An address as agents take it: what lacks its scheme would fail in every pod, not here.
 fn read_address(settings: &mut Settings, value: &str) -> Result<(), String> {
     settings.inject.address = value.into();
-    match Address::parse(value) {
-        Ok(_) | Err(AddressError::Socket | AddressError::User) => Ok(()),
-        Err(error) => Err(format!("no address of Vault: {error}")),
-    }
-}
-
-/// Like [`read_address`]; of proxies for SOCKS, which only Vault's own agent knows, each pod hears by itself.
-fn read_proxy(settings: &mut Settings, value: &str) -> Result<(), String> {
-    settings.inject.proxy_address = value.into();
-    let is_for_pods = value.is_empty() || value.starts_with("socks5") || value.contains("$(");
-    match Address::parse_proxy(value) {
-        Err(error) if !is_for_pods => Err(format!("no address of a proxy: {error}")),
-        Ok(_) | Err(_) => Ok(()),
+    let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("http" | "https" | "unix") => Ok(()),
+        _ => Err("not an address of Vault, want https://HOST:PORT".into()),
     }
 }
 
@@ -560,7 +547,7 @@ const TABLE: &[Row] = &[
     row("auth-min-backoff", "AUTH_MIN_BACKOFF", "", Field::Duration(|s| &mut s.inject.auth_min_backoff), "shortest wait between failed logins"),
     row("disable-idle-connections", "DISABLE_IDLE_CONNECTIONS", "", Field::Text(|s| &mut s.inject.disable_idle_connections), "comma list of agent features that keep no idle connections"),
     row("disable-keep-alives", "DISABLE_KEEP_ALIVES", "", Field::Text(|s| &mut s.inject.disable_keep_alives), "comma list of agent features that reuse no connections"),
-    row("proxy-address", "PROXY_ADDR", "", Field::Read(read_proxy), "HTTP proxy between agents and Vault"),
+    row("proxy-address", "PROXY_ADDR", "", Field::Text(|s| &mut s.inject.proxy_address), "HTTP proxy between agents and Vault"),
     row("revoke-on-shutdown", "REVOKE_ON_SHUTDOWN", "false", Field::Switch(|s| &mut s.inject.revoke_on_shutdown), "agents revoke their token when they end"),
     row("vault-address", "VAULT_ADDR", "", Field::Read(read_address), "address of Vault, https://HOST:PORT; required"),
     row("vault-auth-path", "VAULT_AUTH_PATH", "auth/kubernetes", Field::Text(|s| &mut s.inject.auth_path), "mount of the login method"),

@@ -1,9 +1,9 @@
 //! What a decision rests on, line by line, for people.
 
 use super::annotations::{KEYS, Notes, PREFIX, Source};
-use super::problems::{Problems, Shown};
+use super::problems::Shown;
 use super::review::{Metadata, Pod};
-use super::{Flavor, InjectConfig, Outcome, Verdict, token};
+use super::{Flavor, InjectConfig, Outcome, Verdict};
 use crate::base::json::Json;
 
 /// The settings with their sources, then what is added.
@@ -34,8 +34,6 @@ pub(crate) fn lines(object: &str, outcome: &Outcome, config: &InjectConfig) -> V
     for name in notes.unknown() {
         lines.push(format!("ignores {PREFIX}{name}"));
     }
-    let token = token::find(&pod, &notes, &mut Problems::default());
-    lines.push(format!("logs in with {}, of the volume {}", token.path(), Shown(&token.volume)));
     let patch = Json::parse(outcome.patch.as_bytes()).ok();
     for operation in patch.as_ref().and_then(Json::as_array).unwrap_or_default() {
         let path = operation.get("path").and_then(Json::as_str).unwrap_or_default();

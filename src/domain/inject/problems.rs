@@ -25,6 +25,11 @@ fn cut(mut text: String, max: usize) -> String {
     text
 }
 
+/// A clause of a problem.
+pub(crate) fn bounded(text: String) -> String {
+    cut(text, PROBLEM_CHARS_MAX)
+}
+
 /// A warning as API servers pass it on.
 pub(crate) fn warning(text: String) -> String {
     cut(text, WARNING_CHARS_MAX)
@@ -49,7 +54,7 @@ pub(crate) struct Problems {
 impl Problems {
     /// Notes a mistake: the place, then what is wrong and the way out.
     pub(crate) fn note(&mut self, place: impl fmt::Display, clause: impl fmt::Display) {
-        let text = cut(format!("{place}: {clause}").replace(['\r', '\n'], " "), PROBLEM_CHARS_MAX);
+        let text = bounded(format!("{place}: {clause}").replace(['\r', '\n'], " "));
         if self.listed.contains(&text) {
             return;
         }
@@ -58,6 +63,13 @@ impl Problems {
         } else {
             self.more += 1;
         }
+    }
+
+    /// Whether a mistake of this place is listed.
+    pub(crate) fn names(&self, place: &str) -> bool {
+        let is_of =
+            |text: &String| text.strip_prefix(place).is_some_and(|rest| rest.starts_with(": "));
+        self.listed.iter().any(is_of)
     }
 
     /// Whether no more of them would be named.
