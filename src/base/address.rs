@@ -181,6 +181,15 @@ impl Address {
         }
     }
 
+    /// Whether it is the machine itself, or the pod, where nobody listens in.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Name(name) => name == "localhost",
+            Host::V4(address) => address.is_loopback(),
+            Host::V6(address) => address.is_loopback(),
+        }
+    }
+
     /// The port, which is the scheme's own when none was given.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(if self.is_https { 443 } else { 80 })

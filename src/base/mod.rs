@@ -3,6 +3,7 @@
 pub mod address;
 pub mod go_duration;
 pub mod json;
+pub(crate) mod near;
 pub(crate) mod process;
 pub mod report;
 pub mod secret;

@@ -222,6 +222,24 @@ impl Settings {
             }
             (true, true) | (false, false) => {}
         }
+        let given = &self.inject.resources;
+        let amount = |text: &Option<String>| quantity::parse(text.as_deref()?).ok();
+        for (name, limit, request) in [
+            ("CPU", &given.limits_cpu, &given.requests_cpu),
+            ("EPHEMERAL", &given.limits_ephemeral, &given.requests_ephemeral),
+            ("MEM", &given.limits_mem, &given.requests_mem),
+        ] {
+            if let (Some(most), Some(least)) = (amount(limit), amount(request))
+                && least.nanos() > most.nanos()
+            {
+                lack(
+                    &format!("AGENT_INJECT_{name}_REQUEST"),
+                    &format!(
+                        "more than AGENT_INJECT_{name}_LIMIT, lower the one or raise the other"
+                    ),
+                );
+            }
+        }
         mistakes
     }
 
@@ -473,6 +491,9 @@ fn read_cipher_suites(settings: &mut Settings, value: &str) -> Result<(), String
 fn read_telemetry_path(settings: &mut Settings, value: &str) -> Result<(), String> {
     if !value.is_empty() && !value.starts_with('/') {
         return Err("not a path, want one that starts with /".into());
+    }
+    if ["/mutate", "/health/live", "/health/ready"].contains(&value) {
+        return Err("this path is taken, want another for the metrics".into());
     }
     settings.telemetry_path = value.into();
     Ok(())

@@ -92,18 +92,20 @@ fn code(text: &str) -> String {
 fn kind_words(kind: Kind) -> String {
     match kind {
         Kind::Bool => "boolean".to_owned(),
-        Kind::Choice(words) => words.join(", "),
+        Kind::Choice(words) | Kind::Word(words) => words.join(", "),
+        Kind::Count | Kind::Uint => "whole number from 0".to_owned(),
         Kind::Filled => "text, not empty".to_owned(),
-        Kind::Float => "number".to_owned(),
         Kind::GoDuration => "duration: `1m30s`".to_owned(),
         Kind::Id => "number from 0; empty is the default".to_owned(),
         Kind::Int => "whole number".to_owned(),
         Kind::List => "comma list".to_owned(),
+        Kind::Mode => "permissions: `0640`".to_owned(),
         Kind::Patch => "JSON patch (RFC 6902)".to_owned(),
         Kind::Port => "port".to_owned(),
         Kind::Quantity => "quantity: `250m`, `64Mi`; empty for none".to_owned(),
+        Kind::Share => "number from 0 to 1".to_owned(),
+        Kind::Size => "bytes: `64Mi`, `500M`; empty for none".to_owned(),
         Kind::Text => "text".to_owned(),
-        Kind::Uint => "whole number from 0".to_owned(),
         Kind::VaultDuration => "duration: `30`, `30s`, `2d`".to_owned(),
     }
 }

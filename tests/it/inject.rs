@@ -411,15 +411,32 @@ fn rule_config(row: &Value) -> InjectConfig {
     let mut config = profile("chart-default");
     for (key, value) in row.get("config").and_then(Value::as_object).into_iter().flatten() {
         match key.as_str() {
+            "address" => config.address = value.as_str().unwrap().into(),
             "agent" => config.agent = AgentChoice::Vault,
+            "auth_path" => config.auth_path = value.as_str().unwrap().into(),
             "image" => config.image = value.as_str().unwrap().into(),
             "lease_renewal_threshold" => config.lease_renewal_threshold = value.as_f64().unwrap(),
-            "resources" => config.resources = Resources::default(),
+            "proxy_address" => config.proxy_address = value.as_str().unwrap().into(),
+            "resources" => config.resources = rule_resources(value),
+            "run_as_user" => config.run_as_user = value.as_str().unwrap().into(),
             "set_security_context" => config.set_security_context = value.as_bool().unwrap(),
             other => panic!("unknown setting {other}"),
         }
     }
     config
+}
+
+/// The resources that a rule names, and no others.
+fn rule_resources(value: &Value) -> Resources {
+    let given = |name: &str| value[name].as_str().map(str::to_owned);
+    Resources {
+        limits_cpu: given("limits_cpu"),
+        limits_ephemeral: given("limits_ephemeral"),
+        limits_mem: given("limits_mem"),
+        requests_cpu: given("requests_cpu"),
+        requests_ephemeral: given("requests_ephemeral"),
+        requests_mem: given("requests_mem"),
+    }
 }
 
 /// What a rule may look into: the pod afterwards and the configurations of its agents.
@@ -472,6 +489,13 @@ fn check_rule(row: &Value) -> Vec<String> {
     for part in list("warns").filter(|p| !decision.warnings.iter().any(|w| w.contains(p))) {
         wrong.push(format!("{part} is not in: {:?}", decision.warnings));
     }
+    for part in list("silent") {
+        let told = decision.warnings.iter().filter(|w| w.contains(&part));
+        wrong.extend(told.map(|warning| format!("{part} is in: {warning}")));
+    }
+    // API servers cut longer ones, and kubectl shows a warning on one line.
+    let shown = |w: &&String| w.chars().count() > 256 || w.ends_with('…') || w.contains('\n');
+    wrong.extend(decision.warnings.iter().filter(shown).map(|w| format!("too long: {w}")));
     assert_eq!(
         body["response"]["warnings"].as_array().map_or(0, Vec::len),
         decision.warnings.len()
@@ -710,6 +734,61 @@ fn small_reviews_make_no_huge_answers() {
     denied(&review, "the agents' containers: ");
     let review = review_of(&json!({"role": "app", "agent-image": "x".repeat(256 * 1024)}));
     denied(&review, "metadata.annotations: 262");
+}
+
+#[test]
+fn what_is_compared_and_compiled_takes_no_time() {
+    let config = native(profile("chart-default"));
+    let names: Vec<String> = (0..60).map(|i| format!("{}{i:03}", "n".repeat(60))).collect();
+    let many = |count: usize, key: &dyn Fn(usize) -> String, value: &str| {
+        many_notes(count, |i| (key(i), value.to_owned()))
+    };
+    let template = |i| format!("agent-inject-template-{i}");
+    let mut foreign = review_of(&json!({"role": "app"}));
+    let notes = foreign["request"]["object"]["metadata"]["annotations"].as_object_mut().unwrap();
+    for i in 0..4_000 {
+        notes
+            .insert(format!("vault.hashicorp.{:03}/agent-inject-secret-{i}", i % 1000), "x".into());
+    }
+    let mut copied = many(900, &|i| format!("agent-inject-template-file-{i}"), "/m/499/x");
+    let mounts: Vec<Value> =
+        (0..500).map(|i| json!({"name": "d", "mountPath": format!("/m/{i}")})).collect();
+    copied["request"]["object"]["spec"]["containers"] =
+        json!([{"name": "c", "volumeMounts": mounts}]);
+    copied["request"]["object"]["metadata"]["annotations"]["vault.hashicorp.com/agent-copy-volume-mounts"] =
+        "c".into();
+    let mut chosen =
+        review_of(&json!({"role": "app", "agent-inject-containers": names.join("x,")}));
+    chosen["request"]["object"]["spec"]["containers"] =
+        names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>().into();
+    let mut readers = many(900, &|i| format!("agent-inject-perms-{i}"), "0444");
+    for i in 0..900 {
+        readers["request"]["object"]["metadata"]["annotations"]
+            [format!("vault.hashicorp.com/agent-inject-secret-{i}")] = "x".into();
+    }
+    readers["request"]["object"]["spec"]["containers"] =
+        vec![json!({"name": "c", "securityContext": {"runAsUser": 5}}); 1000].into();
+    for (name, review) in [
+        ("templates without functions", many(900, &template, "{{ nosuchfunction }}")),
+        ("a template of many actions", many(1, &template, &"{{1}}".repeat(50_000))),
+        ("a template of many variables", many(1, &template, &"{{$a:=1}}".repeat(20_000))),
+        ("a deep template", many(1, &template, &"{{if 1}}".repeat(20_000))),
+        ("a deep pipe", many(1, &template, &format!("{{{{{}", "(".repeat(200_000)))),
+        ("texts without an end", many(900, &template, &"{{`".repeat(50))),
+        ("unknown keys", many(900, &|i| format!("agent-inject-secre-{i:0>150}"), "x")),
+        ("foreign prefixes", foreign),
+        ("copied mounts", copied),
+        ("chosen containers", chosen),
+        ("readers", readers),
+        ("commands", many(900, &|i| format!("agent-inject-command-{i}"), "[\"/a\"]")),
+    ] {
+        let since = std::time::Instant::now();
+        let answered = ask(&review, &config);
+        let took = since.elapsed();
+        // Milliseconds in a release; this is for what grows with the square of something.
+        assert!(took < std::time::Duration::from_secs(5), "{name}: {took:?}");
+        assert!(answered.decision.warnings.len() <= 21, "{name}");
+    }
 }
 
 /// The native agent's view of what the webhook wrote for one container.

@@ -98,8 +98,10 @@ fn every_variable_and_argument_of_the_chart_is_understood() {
         for word in ["unknown", "without the prefix", "neither standard"] {
             assert!(!told.err.contains(word), "{name}: {told:?}");
         }
+        // The chart's own default is an address without TLS, and of that its operator hears.
         let is_complaint = |line: &&str| {
             ["\"warn\"", "\"error\"", "[WARN]", "[ERROR]"].iter().any(|w| line.contains(w))
+                && !line.contains("in clear")
         };
         assert_eq!(told.err.lines().find(is_complaint), None, "{name}");
         assert_eq!(told.code(), 0, "{name}: {told:?}");

@@ -1,6 +1,7 @@
 //! What the operator should know of options that are right each, but not together, and of names that are none.
 
 use super::{MinVersion, PREFIX, Settings, TABLE};
+use crate::base::address::Address;
 use crate::domain::agent_config::Environment;
 
 /// Something the operator should know though it stops nothing.
@@ -19,6 +20,9 @@ pub(super) fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
         "without names the certificate is for localhost, which no API server asks for";
     const UNKNOWN_CA: &str = "without certificate files the certificate is signed by a CA of this process, \
                               which no API server trusts";
+    const IN_CLEAR: &str =
+        "no https address: agents send the tokens of their pods and get secrets in clear";
+    const ROOT: &str = "agents run as root or in its group, unless their pods say otherwise";
     let mut notices = Vec::new();
     let mut tell = |option: &str, message| {
         notices.push(Notice { option: option.to_owned(), message });
@@ -40,6 +44,18 @@ pub(super) fn notices(settings: &Settings, env: &Environment) -> Vec<Notice> {
     // With files there is nothing to elect anybody for.
     if settings.use_leader_elector && !has_files && !has_auto {
         tell("AGENT_INJECT_USE_LEADER_ELECTOR", NEEDS_AUTO);
+    }
+    let is_plain = |address: Address| !address.is_https() && !address.is_loopback();
+    if Address::parse(&settings.inject.address).is_ok_and(is_plain) {
+        tell("AGENT_INJECT_VAULT_ADDR", IN_CLEAR);
+    }
+    for (option, id) in [
+        ("AGENT_INJECT_RUN_AS_USER", &settings.inject.run_as_user),
+        ("AGENT_INJECT_RUN_AS_GROUP", &settings.inject.run_as_group),
+    ] {
+        if id.parse() == Ok(0) {
+            tell(option, ROOT);
+        }
     }
     if !settings.is_log_format_known {
         tell("AGENT_INJECT_LOG_FORMAT", "neither standard nor json, writing standard");

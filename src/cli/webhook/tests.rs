@@ -252,3 +252,44 @@ fn an_address_that_is_none_does_not_come_as_far_as_a_pod() {
         read(&[], &[("AGENT_INJECT_VAULT_ADDR", fine)]).unwrap();
     }
 }
+
+#[test]
+fn requests_stay_below_limits_and_the_metrics_beside_other_paths() {
+    let lines = |pairs: &[(&str, &str)]| read(&[], &addressed(pairs)).err().unwrap_or_default();
+    for name in ["CPU", "MEM", "EPHEMERAL"] {
+        let (request, limit) =
+            (format!("AGENT_INJECT_{name}_REQUEST"), format!("AGENT_INJECT_{name}_LIMIT"));
+        let told = lines(&[(&request, "2Gi"), (&limit, "1Gi")]);
+        assert!(told.len() == 1 && told.concat().contains(&limit), "{told:?}");
+        assert_eq!(lines(&[(&request, "1Gi"), (&limit, "1024Mi")]), [""; 0]);
+        assert_eq!(lines(&[(&request, "1Gi")]), [""; 0]);
+        assert_eq!(lines(&[(&request, "1Gi"), (&limit, "")]), [""; 0]);
+    }
+    for path in ["/mutate", "/health/live", "/health/ready"] {
+        assert_eq!(lines(&[("AGENT_INJECT_TELEMETRY_PATH", path)]).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn the_operator_hears_what_makes_all_pods_less_safe() {
+    let told = |pairs: &[(&str, &str)]| -> Vec<String> {
+        let settings = read(&[], pairs).unwrap();
+        let all = notices(&settings, &env(pairs)).into_iter().map(|n| n.option);
+        all.filter(|option| option != "AGENT_INJECT_TLS_CERT_FILE").collect()
+    };
+    for (name, value) in [
+        ("AGENT_INJECT_VAULT_ADDR", "http://vault:8200"),
+        ("AGENT_INJECT_VAULT_ADDR", "HTTP://10.0.0.1"),
+        ("AGENT_INJECT_RUN_AS_USER", "0"),
+        ("AGENT_INJECT_RUN_AS_USER", "000"),
+        ("AGENT_INJECT_RUN_AS_GROUP", "0"),
+    ] {
+        let mut pairs = addressed(&[]);
+        pairs.retain(|(option, _)| *option != name);
+        pairs.push((name, value));
+        assert_eq!(told(&pairs), [name], "{value}");
+    }
+    for address in ["https://vault", "http://127.0.0.1:8200", "http://localhost", "unix:///v"] {
+        assert_eq!(told(&[("AGENT_INJECT_VAULT_ADDR", address)]), [""; 0], "{address}");
+    }
+}

@@ -98,6 +98,20 @@ pub fn render(text: &str, reading_data: &Json) -> Result<Secret, TinyError> {
     render_value(text, &data)
 }
 
+/// Whether a text is a template at all; what it asks for is seen when it is rendered.
+pub fn compile(text: &str) -> Result<(), TinyError> {
+    let _loops = check(text)?;
+    let compiled = catch_unwind(AssertUnwindSafe(|| {
+        let mut engine = TinyTemplate::new();
+        add_formatters(&mut engine);
+        engine.add_template("\n", text)
+    }));
+    match compiled {
+        Ok(compiled) => compiled.map_err(|error| told(&error, text)),
+        Err(_) => Err(TinyError::Panic),
+    }
+}
+
 /// Renders a text that was checked, or is our own.
 pub(super) fn render_value(text: &str, data: &Value) -> Result<Secret, TinyError> {
     // The messages of its panics hold words of the template at most, and no panic is known beyond

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Flavor;
-use super::annotations::Key;
+use super::annotations::{Key, TOKEN};
+use super::commands::Command;
 use super::json_text::{JsonText, float};
 use super::plan::{Plan, Side};
-use super::secrets::{Body, SecretFile, clean_join};
+use super::problems::Problems;
+use super::secrets::{Body, SecretFile};
 use super::token::USUAL_FILE;
+use super::value::{check, parse_mode};
 use crate::base::json::Json;
 use crate::domain::agent_config;
 
@@ -44,12 +47,12 @@ pub(crate) fn document(plan: &Plan<'_>, side: Side) -> String {
     out.into_text()
 }
 
-/// Why the native agent would refuse what these annotations make of its configuration.
+/// Notes why the native agent would refuse what these annotations make of its configuration: a pod that cannot
+/// start is refused before it is made.
 ///
-/// Pods with such annotations run today under an agent that does not look, so nobody is refused here. The
-/// agent's own reader is asked, so the two cannot drift apart; and only for annotations that are not
-/// checked by their kind, since asking costs as much as writing.
-pub(crate) fn refusals(plan: &Plan<'_>) -> Vec<String> {
+/// The agent's own reader is asked, so the two cannot drift apart; and only for annotations that are not checked
+/// by their kind alone, since asking costs as much as writing.
+pub(crate) fn refusals(plan: &Plan<'_>, problems: &mut Problems) {
     let notes = &plan.notes;
     let unchecked = [
         Key::AuthMaxBackoff,
@@ -59,27 +62,82 @@ pub(crate) fn refusals(plan: &Plan<'_>) -> Vec<String> {
         Key::LeaseThreshold,
         Key::Namespace,
         Key::RevokeGrace,
-        Key::Service,
     ];
     let family = |(key, ..): (Key, &str, &str)| matches!(key, Key::AuthConfig | Key::Perms);
     let risky = unchecked.iter().any(|key| notes.given(*key).is_some());
     if !notes.text(Key::Configmap).is_empty() || !(risky || notes.families().any(family)) {
-        return Vec::new();
+        return;
     }
     let side = if plan.sidecar { Side::Sidecar } else { Side::Init };
     let variables = [
         ("VAULT_CLIENT_TIMEOUT", Key::ClientTimeout),
         ("VAULT_MAX_RETRIES", Key::ClientMaxRetries),
-        ("HTTPS_PROXY", Key::ProxyAddress),
     ];
     let env = variables.map(|(name, key)| (name.to_owned(), notes.text(key).into_owned()));
     // Our own text is JSON.
-    let Ok(document) = Json::parse(document(plan, side).as_bytes()) else { return Vec::new() };
+    let Ok(document) = Json::parse(document(plan, side).as_bytes()) else { return };
     let errors = agent_config::decode(&document, &env.into()).err().unwrap_or_default();
-    // The login method and its role have warnings of their own.
-    let told = ["auto_auth.method.type", "auto_auth.method.config.role"];
-    let errors = errors.into_iter().filter(|e| !told.contains(&e.place.as_str()));
-    errors.map(|e| format!("the native agent will refuse to start: {e}")).collect()
+    // The login method, its role and the address have sentences of their own.
+    let told = ["auto_auth.method.type", "auto_auth.method.config.role", "vault.address"];
+    for error in errors.iter().filter(|e| !told.contains(&e.place.as_str())) {
+        let clause = format_args!("the native agent would not start: {}", error.reason);
+        match culprit(plan, &error.place) {
+            // What is not of its kind is told by its kind.
+            Some(Culprit::Kind) => {}
+            Some(Culprit::Key(key)) if check(key.row().kind, &notes.text(key)).is_err() => {}
+            Some(Culprit::Key(key)) => notes.blame(key, clause, problems),
+            Some(Culprit::Name(name)) => problems.note(name, clause),
+            None => problems.note(&error.place, clause),
+        }
+    }
+}
+
+/// What in a pod makes a setting of the agent.
+enum Culprit {
+    Key(Key),
+    Kind,
+    Name(String),
+}
+
+/// The annotation behind a place of the agent's configuration.
+fn culprit(plan: &Plan<'_>, place: &str) -> Option<Culprit> {
+    let key = match place {
+        "auto_auth.method.min_backoff" => Key::AuthMinBackoff,
+        "auto_auth.method.max_backoff" => Key::AuthMaxBackoff,
+        "auto_auth.method.namespace" => Key::Namespace,
+        "injector.revoke_grace" => Key::RevokeGrace,
+        "template_config.lease_renewal_threshold" => Key::LeaseThreshold,
+        "template_config.static_secret_render_interval" => Key::RenderInterval,
+        "VAULT_CLIENT_TIMEOUT" | "VAULT_MAX_RETRIES" => return Some(Culprit::Kind),
+        _ => {
+            if let Some(setting) = place.strip_prefix("auto_auth.method.config.") {
+                return Some(Culprit::Name(given_setting(plan, setting)));
+            }
+            let (list, ours) = match place.strip_prefix("injector.") {
+                Some(rest) => (rest, true),
+                None => (place, false),
+            };
+            let (index, setting) = list.strip_prefix("template[")?.split_once("].")?;
+            let mut files = plan.secrets.files.iter().filter(|file| is_ours(file) == ours);
+            let file = files.nth(index.parse().ok()?)?;
+            return match setting {
+                "perms" => Some(Culprit::Kind),
+                "command" => Some(Culprit::Name(Key::Command.of(file.raw))),
+                _ => Some(Culprit::Name(Key::SecretPath.of(file.raw))),
+            };
+        }
+    };
+    Some(Culprit::Key(key))
+}
+
+/// The annotation that says a setting of the login, as it is written there or as it may be.
+fn given_setting(plan: &Plan<'_>, setting: &str) -> String {
+    let mut family = plan.notes.family(Key::AuthConfig).map(|(raw, _)| raw);
+    let raw = family.find(|raw| raw.replace('-', "_") == setting);
+    raw.map_or_else(
+        || Key::AuthConfig.of(&setting.replace('_', "-")),
+        |raw| Key::AuthConfig.of(raw),
+    )
 }
 
 fn method(plan: &Plan<'_>, out: &mut JsonText) {
@@ -102,15 +160,21 @@ fn method(plan: &Plan<'_>, out: &mut JsonText) {
 }
 
 fn sinks(plan: &Plan<'_>, out: &mut JsonText) {
-    let mut sink = |path: &str| {
+    let mut sink = |path: &str, mode: u32| {
         out.object(|out| {
             out.member("type", "file");
-            out.key("config").object(|out| out.member("path", path));
+            out.key("config").object(|out| {
+                out.member("path", path);
+                // Agents of both flavours take a number here, and that one is decimal.
+                if mode != 0 {
+                    out.key("mode").raw(&mode.to_string());
+                }
+            });
         });
     };
-    sink("/home/vault/.vault-token");
-    if plan.notes.flag(Key::InjectToken) {
-        sink(&clean_join(&plan.secrets.path, "token"));
+    sink("/home/vault/.vault-token", 0);
+    if let Some(path) = plan.secrets.token_file(&plan.notes) {
+        sink(&path, plan.notes.named(Key::Perms, TOKEN).and_then(parse_mode).unwrap_or(0));
     }
 }
 
@@ -130,9 +194,9 @@ const fn is_ours(file: &SecretFile<'_>) -> bool {
 }
 
 /// The command of a file, where this agent is to run it.
-fn command<'a>(plan: &Plan<'_>, side: Side, file: &SecretFile<'a>) -> &'a str {
+fn command<'f, 'a>(plan: &Plan<'_>, side: Side, file: &'f SecretFile<'a>) -> &'f Command<'a> {
     let runs = side == Side::Sidecar || plan.notes.flag(Key::InitCommands);
-    if runs { file.command } else { "" }
+    if runs { &file.command } else { &Command::Text("") }
 }
 
 fn templates(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
@@ -149,7 +213,7 @@ fn templates(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
                 }
                 out.member("left_delimiter", file.left_delimiter);
                 out.member("right_delimiter", file.right_delimiter);
-                out.member_if("command", command(plan, side, file));
+                command(plan, side, file).write(out);
                 if let Body::Source(path) = &file.body {
                     out.member("source", path);
                 }
@@ -241,7 +305,7 @@ fn injector(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
                     }
                     Body::Contents(_) | Body::Source(_) => {}
                 }
-                out.member_if("command", command(plan, side, file));
+                command(plan, side, file).write(out);
                 out.member_if("perms", file.perms);
             });
         }

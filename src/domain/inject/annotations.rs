@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::misspelt::{TOLD_MAX, is_nearly_ours};
+use super::problems::{Problems, Shown};
 use super::review::Texts;
-use super::{Flavor, InjectConfig, quantity};
-use crate::base::go_duration;
+use super::value::{check, parse_bool};
+use super::{Flavor, InjectConfig};
 
 /// What every key starts with.
 pub const PREFIX: &str = "vault.hashicorp.com/";
@@ -17,10 +19,10 @@ pub enum Kind {
     Bool,
     /// One of some words, in any case.
     Choice(&'static [&'static str]),
+    /// A whole number from 0, or empty.
+    Count,
     /// Any text but the empty one.
     Filled,
-    /// A finite number.
-    Float,
     /// Go's `time.ParseDuration`, or empty.
     GoDuration,
     /// A user or group number; empty means the default.
@@ -29,18 +31,26 @@ pub enum Kind {
     Int,
     /// Texts between commas.
     List,
+    /// Permission bits as octal digits, or empty.
+    Mode,
     /// An RFC 6902 patch; checked where it is applied.
     Patch,
     /// A port number, or empty.
     Port,
     /// A Kubernetes quantity; empty means no such entry.
     Quantity,
+    /// A number from 0 to 1.
+    Share,
+    /// A Kubernetes quantity of bytes; empty means no such entry.
+    Size,
     /// Anything.
     Text,
     /// A whole number from 0.
     Uint,
     /// A duration as Vault reads it (`30`, `30s`, `2d`), or empty.
     VaultDuration,
+    /// One of some words, in any case; empty means the first.
+    Word(&'static [&'static str]),
 }
 
 /// Where the value of an absent key comes from.
@@ -83,8 +93,8 @@ macro_rules! keys {
 }
 
 use Kind::{
-    Bool, Choice, Filled, Float, GoDuration, Id, Int, List, Patch, Port, Quantity, Text, Uint,
-    VaultDuration,
+    Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Patch, Port, Quantity, Share,
+    Size, Text, Uint, VaultDuration, Word,
 };
 use Source::{Fixed, Nothing, Process};
 
@@ -92,6 +102,10 @@ use Source::{Fixed, Nothing, Process};
 const FLAVORS: &[&str] = &["auto", "native", "vault"];
 /// The words of `agent-template-engine-N`.
 const ENGINES: &[&str] = &["go", "tinytemplate"];
+/// The words of `log-format`.
+const FORMATS: &[&str] = &["standard", "json"];
+/// The words of `log-level`.
+const LEVELS: &[&str] = &["info", "trace", "debug", "notice", "warn", "warning", "error", "err"];
 /// The words of `agent-inject-default-template`.
 const TEMPLATES: &[&str] = &["map", "json"];
 
@@ -118,7 +132,7 @@ keys! {
     DefaultTemplate "agent-inject-default-template" Choice(TEMPLATES), Process("DEFAULT_TEMPLATE", |c, _| Cow::Borrowed(&c.default_template)), "Format of files without a template: map or json.";
     File "agent-inject-file-" Text, Nothing, "Path of the file below its volume; the secret's name when absent.";
     Format "agent-inject-format-" Text, Nothing, "Format of the file: map, json, env, dotenv, properties, yaml or raw:KEY.";
-    Perms "agent-inject-perms-" Text, Nothing, "Permissions of the file, such as 0640.";
+    Perms "agent-inject-perms-" Mode, Nothing, "Permissions of the file, such as 0640; of the name `token`, those of the file that `agent-inject-token` writes.";
     SecretPath "agent-inject-secret-" Text, Nothing, "Path of the secret in Vault; declares the secret.";
     Status "agent-inject-status" Text, Nothing, "Set by the webhook to injected.";
     Template "agent-inject-template-" Text, Nothing, "Text of the template; declares the secret.";
@@ -126,15 +140,15 @@ keys! {
     InjectToken "agent-inject-token" Bool, Fixed("false"), "Also write the token to the file `token` of the secrets volume.";
     JsonPatch "agent-json-patch" Patch, Nothing, "JSON patch for the agent's sidecar container.";
     LimitsCpu "agent-limits-cpu" Quantity, Process("CPU_LIMIT", |c, f| preset(&c.resources.limits_cpu, f, "500m", "")), "CPU limit of the agents.";
-    LimitsEphemeral "agent-limits-ephemeral" Quantity, Process("EPHEMERAL_LIMIT", |c, f| preset(&c.resources.limits_ephemeral, f, "", "")), "Ephemeral storage limit of the agents.";
-    LimitsMem "agent-limits-mem" Quantity, Process("MEM_LIMIT", |c, f| preset(&c.resources.limits_mem, f, "128Mi", "32Mi")), "Memory limit of the agents.";
+    LimitsEphemeral "agent-limits-ephemeral" Size, Process("EPHEMERAL_LIMIT", |c, f| preset(&c.resources.limits_ephemeral, f, "", "")), "Ephemeral storage limit of the agents.";
+    LimitsMem "agent-limits-mem" Size, Process("MEM_LIMIT", |c, f| preset(&c.resources.limits_mem, f, "128Mi", "32Mi")), "Memory limit of the agents.";
     NativeSidecar "agent-native-sidecar" Bool, Fixed("false"), "Add the sidecar as an init container that goes on running (Kubernetes 1.29): it starts before the app and ends after it, and Jobs end.";
     PrePopulate "agent-pre-populate" Bool, Fixed("true"), "Add the init container, so that files are there before the app starts.";
     PrePopulateOnly "agent-pre-populate-only" Bool, Fixed("false"), "Add the init container only, no sidecar.";
     RequestNamespace "agent-request-namespace" Filled, Nothing, "Kept for compatibility; the request's namespace counts.";
     RequestsCpu "agent-requests-cpu" Quantity, Process("CPU_REQUEST", |c, f| preset(&c.resources.requests_cpu, f, "250m", "5m")), "CPU request of the agents.";
-    RequestsEphemeral "agent-requests-ephemeral" Quantity, Process("EPHEMERAL_REQUEST", |c, f| preset(&c.resources.requests_ephemeral, f, "", "")), "Ephemeral storage request of the agents.";
-    RequestsMem "agent-requests-mem" Quantity, Process("MEM_REQUEST", |c, f| preset(&c.resources.requests_mem, f, "64Mi", "8Mi")), "Memory request of the agents.";
+    RequestsEphemeral "agent-requests-ephemeral" Size, Process("EPHEMERAL_REQUEST", |c, f| preset(&c.resources.requests_ephemeral, f, "", "")), "Ephemeral storage request of the agents.";
+    RequestsMem "agent-requests-mem" Size, Process("MEM_REQUEST", |c, f| preset(&c.resources.requests_mem, f, "64Mi", "8Mi")), "Memory request of the agents.";
     RevokeGrace "agent-revoke-grace" Uint, Fixed("5"), "Seconds between the end of the pod and the revocation of the token.";
     RevokeOnShutdown "agent-revoke-on-shutdown" Bool, Process("REVOKE_ON_SHUTDOWN", |c, _| flag(c.revoke_on_shutdown)), "Revoke the sidecar's token when the pod ends.";
     RunAsGroup "agent-run-as-group" Id, Process("RUN_AS_GROUP", |c, _| Cow::Borrowed(&c.run_as_group)), "Group of the agents' processes.";
@@ -147,7 +161,7 @@ keys! {
     Engine "agent-template-engine-" Choice(ENGINES), Nothing, "Language of the template: go or tinytemplate.";
     LeftDelim "agent-template-left-delim-" Text, Nothing, "Left delimiter of the template.";
     RightDelim "agent-template-right-delim-" Text, Nothing, "Right delimiter of the template.";
-    VolumeSize "agent-volume-size-limit" Quantity, Nothing, "Size limit of each memory volume; without it the node's or the containers' memory is the limit.";
+    VolumeSize "agent-volume-size-limit" Size, Nothing, "Size limit of each memory volume; without it the node's or the containers' memory is the limit.";
     AuthConfig "auth-config-" Text, Nothing, "One setting of the login method.";
     AuthMaxBackoff "auth-max-backoff" GoDuration, Process("AUTH_MAX_BACKOFF", |c, _| Cow::Borrowed(&c.auth_max_backoff)), "Longest wait between failed logins; the agent's own is 5m.";
     AuthMinBackoff "auth-min-backoff" GoDuration, Process("AUTH_MIN_BACKOFF", |c, _| Cow::Borrowed(&c.auth_min_backoff)), "Shortest wait between failed logins; the agent's own is 1s.";
@@ -157,12 +171,12 @@ keys! {
     CaPath "ca-key" Text, Nothing, "Folder in the agents with CA certificates of Vault.";
     ClientCert "client-cert" Text, Nothing, "File in the agents with the client certificate.";
     ClientKey "client-key" Text, Nothing, "File in the agents with the client certificate's key.";
-    ClientMaxRetries "client-max-retries" Text, Nothing, "VAULT_MAX_RETRIES of the agents: quick retries of one request; their own is 2.";
+    ClientMaxRetries "client-max-retries" Count, Nothing, "VAULT_MAX_RETRIES of the agents: quick retries of one request; their own is 2.";
     ClientTimeout "client-timeout" VaultDuration, Nothing, "VAULT_CLIENT_TIMEOUT of the agents, for one request; their own is 60s.";
     ErrorOnMissingKey "error-on-missing-key-" Bool, Fixed("false"), "Fail when the template names a key that the secret does not have.";
     GoMaxProcs "go-max-procs" Text, Nothing, "GOMAXPROCS of the agents.";
-    LogFormat "log-format" Text, Fixed("standard"), "Log format of the agents: standard or json.";
-    LogLevel "log-level" Text, Fixed("info"), "Log level of the agents.";
+    LogFormat "log-format" Word(FORMATS), Fixed("standard"), "Log format of the agents: standard or json.";
+    LogLevel "log-level" Word(LEVELS), Fixed("info"), "Log level of the agents: trace, debug, info, warn or error; as in Vault, notice is info, warning and err are the same as warn and error.";
     Namespace "namespace" Text, Process("VAULT_NAMESPACE", |c, _| Cow::Borrowed(&c.namespace)), "Vault namespace.";
     PreserveCase "preserve-secret-case" Bool, Fixed("false"), "Keep the case of secret names in file names.";
     PreserveCaseOf "preserve-secret-case-" Bool, Nothing, "The same for one secret.";
@@ -172,13 +186,16 @@ keys! {
     VolumePathOf "secret-volume-path-" Text, Nothing, "The same for one secret, in a volume of its own.";
     Service "service" Text, Process("VAULT_ADDR", |c, _| Cow::Borrowed(&c.address)), "Address of Vault.";
     ExitOnRetryFailure "template-config-exit-on-retry-failure" Bool, Process("TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE", |c, _| flag(c.exit_on_retry_failure)), "End the agent when a secret's retries are used up.";
-    LeaseThreshold "template-lease-renewal-threshold" Float, Process("TEMPLATE_LEASE_RENEWAL_THRESHOLD", |c, _| Cow::Owned(c.lease_renewal_threshold.to_string())), "Part of a lease after which its secret is read again; 0 is the agent's own, 0.9.";
+    LeaseThreshold "template-lease-renewal-threshold" Share, Process("TEMPLATE_LEASE_RENEWAL_THRESHOLD", |c, _| Cow::Owned(c.lease_renewal_threshold.to_string())), "Part of a lease after which its secret is read again; 0 is the agent's own, 0.9.";
     MaxConnections "template-max-connections-per-host" Int, Process("TEMPLATE_MAX_CONNECTIONS_PER_HOST", |c, _| Cow::Owned(c.max_connections_per_host.to_string())), "Connections of the template engine to Vault.";
     RenderInterval "template-static-secret-render-interval" VaultDuration, Process("TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", |c, _| Cow::Borrowed(&c.static_secret_render_interval)), "How often secrets without a lease are read again; the agent's own is 5m.";
     TlsSecret "tls-secret" Text, Nothing, "Secret mounted at /vault/tls in the agents.";
     TlsServerName "tls-server-name" Text, Nothing, "Name in Vault's certificate.";
     TlsSkipVerify "tls-skip-verify" Bool, Fixed("false"), "Do not check Vault's certificate.";
 }
+
+/// The file of `agent-inject-token`, and its name among the secrets.
+pub(crate) const TOKEN: &str = "token";
 
 const fn flag<'a>(truth: bool) -> Cow<'a, str> {
     Cow::Borrowed(if truth { "true" } else { "false" })
@@ -217,62 +234,6 @@ impl fmt::Display for Key {
     }
 }
 
-/// A value in an error text: quoted, on one line, not too long.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.char_indices().nth(80) {
-            Some((end, _)) => write!(f, "{:?}…", self.0.get(..end).unwrap_or_default()),
-            None => write!(f, "{:?}", self.0),
-        }
-    }
-}
-
-/// A sentence that hostile keys cannot make long.
-pub(crate) fn bounded(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(SENTENCE_CHARS_MAX) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-/// Characters of one problem or warning; `kubectl` shows no more than 256 of a warning.
-const SENTENCE_CHARS_MAX: usize = 400;
-
-/// Problems and warnings that one answer names; the rest is counted.
-pub(crate) const LISTED_MAX: usize = 20;
-
-/// The mistakes of one pod.
-#[derive(Debug, Default)]
-pub(crate) struct Problems {
-    /// The first of them.
-    listed: Vec<String>,
-    more: usize,
-}
-
-impl Problems {
-    /// Notes a mistake: the place, then what is wrong and the way out.
-    pub(crate) fn note(&mut self, place: impl fmt::Display, clause: impl fmt::Display) {
-        let text = bounded(format!("{place}: {clause}"));
-        if self.listed.contains(&text) {
-            return;
-        }
-        if self.listed.len() < LISTED_MAX {
-            self.listed.push(text);
-        } else {
-            self.more += 1;
-        }
-    }
-
-    /// All of them in one sentence, or nothing.
-    pub(crate) fn sentence(&self) -> Option<String> {
-        let rest = if self.more > 0 { format!("; and {} more", self.more) } else { String::new() };
-        (!self.listed.is_empty()).then(|| format!("{}{rest}", self.listed.join("; ")))
-    }
-}
-
 /// An annotation that is not the exact key of a row.
 struct Other<'a> {
     /// Without [`PREFIX`].
@@ -288,6 +249,8 @@ pub(crate) struct Notes<'a> {
     flavor: Flavor,
     /// Values of the exact keys, by row.
     exact: [Option<&'a str>; KEY_COUNT],
+    /// Whole keys with nearly our prefix.
+    foreign: Vec<&'a str>,
     /// The other keys, sorted by name, each once.
     other: Vec<Other<'a>>,
 }
@@ -297,8 +260,15 @@ impl<'a> Notes<'a> {
     pub(crate) fn read(texts: &'a Texts<'a>, config: &'a InjectConfig) -> Self {
         let mut exact = [None; KEY_COUNT];
         let mut other: Vec<Other<'_>> = Vec::new();
+        let mut foreign = Vec::new();
+        let mut compared = 0;
         for (key, value) in &texts.0 {
-            let Some(name) = key.strip_prefix(PREFIX) else { continue };
+            let Some(name) = key.strip_prefix(PREFIX) else {
+                if foreign.len() < TOLD_MAX && is_nearly_ours(key, &mut compared) {
+                    foreign.push(&**key);
+                }
+                continue;
+            };
             let value: &str = value;
             let row = exact_row(name).and_then(|key| exact.get_mut(key as usize));
             match row {
@@ -311,7 +281,7 @@ impl<'a> Notes<'a> {
         other.reverse();
         other.dedup_by_key(|note| note.name);
         other.reverse();
-        let mut notes = Self { config, flavor: Flavor::Vault, exact, other };
+        let mut notes = Self { config, flavor: Flavor::Vault, exact, foreign, other };
         notes.flavor = Flavor::of(&notes.text(Key::AgentFlavor), &notes.text(Key::Image));
         notes
     }
@@ -328,26 +298,20 @@ impl<'a> Notes<'a> {
                 if let Err(clause) = check(row.kind, value) {
                     problems.note(row.key, format_args!("{} {clause}", Shown(value)));
                 }
-            } else if let (Process(name, read), Id | Quantity | Choice(_)) = (row.source, row.kind)
+            } else if let (Process(_, read), Id | Quantity | Size | Choice(_)) =
+                (row.source, row.kind)
             {
                 let value = read(self.config, self.flavor);
                 if let Err(clause) = check(row.kind, &value) {
-                    let place = format_args!("AGENT_INJECT_{name}");
-                    problems.note(
-                        place,
-                        format_args!(
-                            "{} {clause}; {} overrides it for one pod",
-                            Shown(&value),
-                            row.key
-                        ),
-                    );
+                    self.blame(row.key, format_args!("{} {clause}", Shown(&value)), problems);
                 }
             }
         }
         for Other { family, name, value } in &self.other {
             let Some((row, raw)) = family else { continue };
             // A secret's annotation without the secret does nothing, right or wrong.
-            if row.kind == Bool && !declared(raw) {
+            let of_token = row.key == Key::Perms && *raw == TOKEN && self.flag(Key::InjectToken);
+            if matches!(row.kind, Bool | Mode) && !declared(raw) && !of_token {
                 continue;
             }
             if let Err(clause) = check(row.kind, value) {
@@ -356,6 +320,17 @@ impl<'a> Notes<'a> {
                     format_args!("{} {clause}", Shown(value)),
                 );
             }
+        }
+    }
+
+    /// Notes a mistake of a setting where it was made: in the annotation, or in the webhook's variable.
+    pub(crate) fn blame(&self, key: Key, clause: impl fmt::Display, problems: &mut Problems) {
+        match (self.given(key), key.row().source) {
+            (None, Process(name, _)) => problems.note(
+                format_args!("AGENT_INJECT_{name}"),
+                format_args!("{clause}; {key} overrides it for one pod"),
+            ),
+            _ => problems.note(key, clause),
         }
     }
 
@@ -373,6 +348,21 @@ impl<'a> Notes<'a> {
             (_, Fixed(text)) => Cow::Borrowed(text),
             (_, Process(_, read)) => read(self.config, self.flavor),
         }
+    }
+
+    /// Whether the webhook's own variable says how much of a resource there is to be.
+    pub(crate) fn is_set_by_webhook(&self, key: Key) -> bool {
+        let given = &self.config.resources;
+        let set = match key {
+            Key::LimitsCpu => &given.limits_cpu,
+            Key::LimitsEphemeral => &given.limits_ephemeral,
+            Key::LimitsMem => &given.limits_mem,
+            Key::RequestsCpu => &given.requests_cpu,
+            Key::RequestsEphemeral => &given.requests_ephemeral,
+            Key::RequestsMem => &given.requests_mem,
+            _ => return false,
+        };
+        set.is_some()
     }
 
     /// A boolean; false when it is none (then a problem is noted elsewhere).
@@ -417,6 +407,11 @@ impl<'a> Notes<'a> {
             .filter_map(|note| note.family.map(|(row, raw)| (row.key, raw, note.value)))
     }
 
+    /// Keys under another prefix that is nearly ours.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &'a str> {
+        self.foreign.iter().copied()
+    }
+
     /// Keys under our prefix that mean nothing: misspelt, most likely.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &'a str> {
         self.other.iter().filter(|note| note.family.is_none()).map(|note| note.name)
@@ -430,6 +425,11 @@ fn exact_row(name: &str) -> Option<Key> {
     KEYS.binary_search_by(|row| row.name.cmp(name)).ok().and_then(|i| KEYS.get(i)).map(|r| r.key)
 }
 
+/// Whether a key without [`PREFIX`] is in the table.
+pub(crate) fn is_known(name: &str) -> bool {
+    exact_row(name).is_some() || family_row(name).is_some()
+}
+
 /// The family of a key and the name in it: the longest prefix that leaves a name.
 fn family_row(name: &str) -> Option<(&'static Row, &str)> {
     let mut families = KEYS.iter().rev().filter(|row| row.name.ends_with('-'));
@@ -437,54 +437,6 @@ fn family_row(name: &str) -> Option<(&'static Row, &str)> {
         let raw = name.strip_prefix(row.name).filter(|raw| !raw.is_empty())?;
         Some((row, raw))
     })
-}
-
-/// Go's `strconv.ParseBool`, and the empty text for false.
-pub(crate) fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
-}
-
-/// What is wrong with a value and the way out.
-fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
-    let clause: &'static str = match kind {
-        Bool if parse_bool(value).is_none() => "is not a boolean: write \"true\" or \"false\"",
-        Choice(words) if !words.iter().any(|word| value.eq_ignore_ascii_case(word)) => {
-            return Err(format!("is not one of {}", words.join(", ")).into());
-        }
-        Filled if value.is_empty() => "must not be empty: leave the annotation out for the default",
-        Float if !value.parse::<f64>().is_ok_and(f64::is_finite) => {
-            "is not a number: write one such as 0.9"
-        }
-        GoDuration if !value.is_empty() => {
-            return go_duration::parse(value)
-                .map(drop)
-                .map_err(|e| format!("is no duration: {e}").into());
-        }
-        VaultDuration if !value.is_empty() => {
-            return go_duration::parse_vault(value)
-                .map(drop)
-                .map_err(|e| format!("is no duration: {e}").into());
-        }
-        Id if !value.is_empty() && !value.parse::<i64>().is_ok_and(|id| id >= 0) => {
-            "is not a user or group number: write a whole number from 0"
-        }
-        Int if !value.is_empty() && value.parse::<i64>().is_err() => "is not a whole number",
-        Port if !value.is_empty() && !value.parse::<u16>().is_ok_and(|port| port > 0) => {
-            "is not a port: write a number from 1 to 65535"
-        }
-        Uint if value.starts_with('+') || value.parse::<u64>().is_err() => {
-            "is not a whole number from 0: write digits without a unit"
-        }
-        Quantity if !value.is_empty() => {
-            return quantity::canonical(value).map(drop).map_err(|e| e.to_string().into());
-        }
-        _ => return Ok(()),
-    };
-    Err(clause.into())
 }
 
 #[cfg(test)]

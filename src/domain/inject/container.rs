@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Flavor;
 use super::agent_json;
-use super::annotations::{Key, Notes, Problems};
+use super::annotations::Key;
 use super::json_patch::{self, Dialect};
 use super::json_text::JsonText;
 use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
-use super::quantity;
+use super::problems::Problems;
 use super::shape::CONTAINER;
 use crate::base::json::Json;
 
@@ -56,6 +56,9 @@ pub(crate) fn container(
             for path in unknown {
                 warnings.push(format!("{key}: no container has {path}, ignored"));
             }
+            if makes_root(&doc) {
+                warnings.push(format!("{key}: the agent runs as root or may become it"));
+            }
             Some(doc.to_text())
         }
         Err(clause) => {
@@ -63,6 +66,19 @@ pub(crate) fn container(
             None
         }
     }
+}
+
+/// Whether a patched container asks for more than an agent needs.
+fn makes_root(doc: &Json) -> bool {
+    let context = doc.get("securityContext");
+    let of = |name: &str| context.and_then(|context| context.get(name));
+    let is_true = |name: &str| of(name).and_then(Json::as_bool) == Some(true);
+    let is_zero = |name: &str| of(name).and_then(Json::as_i64) == Some(0);
+    is_zero("runAsUser")
+        || is_zero("runAsGroup")
+        || is_true("privileged")
+        || is_true("allowPrivilegeEscalation")
+        || of("capabilities").is_some_and(|c| c.get("add").is_some())
 }
 
 /// Our image does nothing without a mode, so a patch that took it away gets it back; a patch that sets a
@@ -96,7 +112,8 @@ fn encoded_config(plan: &Plan<'_>, side: Side, problems: &mut Problems) -> Optio
     }
     let value = STANDARD.encode(agent_json::document(plan, side));
     let bytes = CONFIG_VARIABLE.len() + "=".len() + value.len() + 1;
-    if bytes > VARIABLE_BYTES_MAX {
+    // The agents differ by some bytes: once says enough.
+    if bytes > VARIABLE_BYTES_MAX && !problems.names(CONFIG_VARIABLE) {
         problems.note(
             CONFIG_VARIABLE,
             format_args!(
@@ -220,29 +237,6 @@ fn variable(out: &mut JsonText, name: &str, value: &str) {
             out.member("value", value);
         });
     }
-}
-
-/// `resources`, the same in both containers.
-pub(crate) fn resources(notes: &Notes<'_>) -> String {
-    let limits = [Key::LimitsCpu, Key::LimitsEphemeral, Key::LimitsMem];
-    let requests = [Key::RequestsCpu, Key::RequestsEphemeral, Key::RequestsMem];
-    let mut out = JsonText::default();
-    out.object(|out| {
-        for (name, keys) in [("limits", limits), ("requests", requests)] {
-            let values = keys.map(|key| quantity::canonical(&notes.text(key)).ok());
-            if values.iter().all(Option::is_none) {
-                continue;
-            }
-            out.key(name).object(|out| {
-                for (name, value) in ["cpu", "ephemeral-storage", "memory"].iter().zip(&values) {
-                    if let Some(value) = value {
-                        out.member(name, value);
-                    }
-                }
-            });
-        }
-    });
-    out.into_text()
 }
 
 /// Volume, path and whether read-only, in the order of the original; nothing twice.

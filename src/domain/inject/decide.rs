@@ -4,12 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown, bounded, parse_bool};
+use super::annotations::{Key, Notes};
 use super::container::container;
+use super::doubts::of_skipped;
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
-use super::review::{Metadata, Pod, Review, Spec, Text};
+use super::problems::{LISTED_MAX, Problems, Shown, warning};
+use super::review::{Container, Metadata, Pod, Review, Spec, Text};
 use super::shape::POD;
+use super::value::parse_bool;
 use super::{Answer, Decision, InjectConfig, ReviewError, Verdict, patch};
 use crate::base::json::Json;
 
@@ -120,7 +123,8 @@ fn about_pod(
     match notes.given(Key::Inject).map(parse_bool) {
         None => {
             let message = format!("no annotation {}", Key::Inject);
-            return Outcome::new(Verdict::Skip, "not-annotated", message);
+            let outcome = Outcome::new(Verdict::Skip, "not-annotated", message);
+            return Outcome { warnings: of_skipped(&notes), ..outcome };
         }
         Some(Some(false)) => {
             let message = format!("{} is false", Key::Inject);
@@ -165,22 +169,36 @@ fn settled(pod: &Pod<'_>, notes: &Notes<'_>, warnings: &mut Vec<String>) -> Opti
     let phase = pod.status.as_ref().map_or("", |status| &status.phase);
     if !matches!(phase, "" | "Pending") {
         let message = format!("the pod is {} already", Shown(phase));
-        return Some(Outcome::new(Verdict::Skip, "already-running", message));
+        warnings.push(format!("status.phase: {message}, so nothing is injected: leave it out"));
+        let outcome = Outcome::new(Verdict::Skip, "already-running", message);
+        return Some(Outcome { warnings: std::mem::take(warnings), ..outcome });
     }
     if notes.given(Key::Status) != Some("injected") {
         return None;
     }
     let spec = pod.spec.as_ref()?;
     let mut containers = spec.containers.0.iter().chain(&spec.init_containers.0);
+    let is_home = |name: &str| name == "home-init" || name == "home-sidecar";
     // A JSON patch may have renamed the containers, but not their homes.
-    let present = containers.any(|container| {
-        let home = |name: &str| name == "home-init" || name == "home-sidecar";
-        [INIT_NAME, SIDECAR_NAME].contains(&&*container.name)
-            || container.volume_mounts.0.iter().any(|mount| home(&mount.name))
-    });
-    if present {
+    let has_home = |container: &Container<'_>| {
+        container.volume_mounts.0.iter().any(|mount| is_home(&mount.name))
+    };
+    let named = [INIT_NAME, SIDECAR_NAME];
+    let present = containers.clone().find(|c| named.contains(&&*c.name) || has_home(c));
+    if let Some(container) = present {
         let message = format!("{} is injected", Key::Status);
-        return Some(Outcome::new(Verdict::Skip, "already-injected", message));
+        // What the webhook made has its volumes; else it is the author's words alone that keep the agent away.
+        let is_whole =
+            containers.any(has_home) && spec.volumes.0.iter().any(|volume| is_home(&volume.name));
+        if !is_whole {
+            warnings.push(format!(
+                "{message} and there is a container {}, but without the agent's volumes: nothing is injected, take the \
+                 annotation off to have it",
+                Shown(&container.name)
+            ));
+        }
+        let outcome = Outcome::new(Verdict::Skip, "already-injected", message);
+        return Some(Outcome { warnings: std::mem::take(warnings), ..outcome });
     }
     warnings.push(format!("{} says injected, but the pod has no agent: injecting", Key::Status));
     None
@@ -211,8 +229,7 @@ fn inject(
             ),
         );
     }
-    if let Some(sentence) = problems.sentence() {
-        let message = format!("cannot inject: {sentence}");
+    if let Some(message) = problems.message() {
         let outcome = Outcome::new(Verdict::Deny, "invalid-annotations", message);
         return Outcome { warnings, ..outcome };
     }
@@ -244,7 +261,7 @@ fn respond<O>(review: &Review<'_, O>, mut outcome: Outcome) -> Answer {
         outcome.warnings.truncate(LISTED_MAX);
         outcome.warnings.push("and more".into());
     }
-    outcome.warnings = outcome.warnings.into_iter().map(bounded).collect();
+    outcome.warnings = outcome.warnings.into_iter().map(warning).collect();
     let mut out = JsonText::with_capacity(512 + outcome.patch.len() * 4 / 3);
     out.object(|out| {
         out.member("kind", "AdmissionReview");

@@ -1,6 +1,7 @@
 //! What a decision rests on, line by line, for people.
 
-use super::annotations::{KEYS, Notes, PREFIX, Shown, Source};
+use super::annotations::{KEYS, Notes, PREFIX, Source};
+use super::problems::Shown;
 use super::review::{Metadata, Pod};
 use super::{Flavor, InjectConfig, Outcome, Verdict};
 use crate::base::json::Json;

@@ -5,20 +5,29 @@
 
 mod agent_json;
 pub mod annotations;
+mod commands;
+mod compile;
 mod container;
 mod decide;
+mod doubts;
 mod explain;
 pub mod json_patch;
 mod json_text;
 pub mod manifest;
+mod misspelt;
 mod patch;
 mod plan;
+mod problems;
 pub(crate) mod quantity;
+mod reach;
+mod readers;
+mod resources;
 mod review;
 pub(crate) mod secrets;
 mod shape;
 mod telemetry;
 mod token;
+mod value;
 
 pub use decide::{Outcome, answer, decide};
 

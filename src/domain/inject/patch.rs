@@ -1,9 +1,10 @@
 //! The JSON patch that turns a pod into an injected pod.
 
-use super::annotations::{Key, LISTED_MAX, PREFIX, Shown};
+use super::annotations::{Key, PREFIX};
 use super::container::{secret_mounts, volume_mount};
 use super::json_text::JsonText;
 use super::plan::{INIT_NAME, Plan};
+use super::problems::{LISTED_MAX, Shown};
 use super::quantity;
 use super::review::Container;
 use super::token::OWN_VOLUME;

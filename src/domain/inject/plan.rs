@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
+use super::annotations::{Key, Notes};
 use super::decide::ADDED_BYTES_MAX;
+use super::problems::Problems;
 use super::review::{Mount, Pod, SecurityContext, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
-use super::{Flavor, InjectConfig, telemetry};
+use super::{
+    Flavor, InjectConfig, agent_json, commands, compile, doubts, reach, resources, telemetry,
+};
 
 /// Home of an agent: its own memory volume.
 pub(crate) const HOME_PATH: &str = "/home/vault";
@@ -38,7 +41,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) aws_token: Option<(&'a str, &'a str)>,
     pub(crate) ca_cert_bytes: &'a str,
     /// `agent-inject-containers`
-    chosen: Option<BTreeSet<&'a str>>,
+    pub(crate) chosen: Option<BTreeSet<&'a str>>,
     pub(crate) copied_mounts: Vec<&'a str>,
     pub(crate) flavor: Flavor,
     pub(crate) init: bool,
@@ -64,8 +67,6 @@ const AWS_ENV: [&str; 6] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
-/// Login methods of the native agent.
-const NATIVE_METHODS: [&str; 4] = ["approle", "jwt", "kubernetes", "token_file"];
 
 impl<'a> Plan<'a> {
     /// Whether init container and sidecar share a cache.
@@ -136,7 +137,7 @@ impl<'a> Plan<'a> {
             copied_mounts: copied.map_or_else(Vec::new, |name| copied_mounts(&verbatim, name)),
             flavor: notes.flavor(),
             init,
-            resources: super::container::resources(&notes),
+            resources: resources::resources(&notes, problems, warnings),
             secrets,
             share_process_namespace: share(spec, &notes, problems),
             sidecar,
@@ -146,7 +147,13 @@ impl<'a> Plan<'a> {
             user: user(spec, &notes, config, problems),
             notes,
         };
-        plan.doubts(warnings);
+        if plan.flavor == Flavor::Native {
+            agent_json::refusals(&plan, problems);
+        }
+        reach::check(&plan.notes, !plan.ca_cert_bytes.is_empty(), problems, warnings);
+        compile::check(&plan.notes, &plan.secrets.files, problems, warnings);
+        commands::check(&plan, problems, warnings);
+        doubts::tell(&plan, warnings);
         plan
     }
 
@@ -155,81 +162,9 @@ impl<'a> Plan<'a> {
         self.chosen.as_ref().is_none_or(|names| names.contains(container))
     }
 
-    /// Mounts of a container that agents copy, at places where they have something else.
-    fn doubled_paths(&self, warnings: &mut Vec<String>) {
-        let secrets = self.secrets.custom_paths.iter().map(|path| ("vault-secrets-custom-", *path));
-        let ours: Vec<(&str, &str)> = secrets
-            .chain([
-                ("home-", HOME_PATH),
-                ("vault-secrets", &self.secrets.path),
-                (&self.token.volume, &self.token.mount_path),
-            ])
-            .collect();
-        for raw in &self.copied_mounts {
-            let mount = serde_json::from_str::<Mount<'_>>(raw).unwrap_or_default();
-            let conflict = ours.iter().any(|(volume, path)| {
-                secrets::same_path(path, &mount.mount_path) && !mount.name.starts_with(volume)
-            });
-            if conflict && warnings.len() <= LISTED_MAX {
-                warnings.push(format!(
-                    "{}: the agents have something else at {} already: mount that volume elsewhere",
-                    Key::CopyMounts,
-                    Shown(&mount.mount_path)
-                ));
-            }
-        }
-    }
-
-    fn doubts(&self, warnings: &mut Vec<String>) {
-        let known: BTreeSet<&str> = self.spec.containers.0.iter().map(|c| &*c.name).collect();
-        for name in self.chosen.iter().flatten() {
-            if !known.contains(name) && warnings.len() <= LISTED_MAX {
-                warnings.push(format!(
-                    "{}: the pod has no container {}",
-                    Key::Containers,
-                    Shown(name)
-                ));
-            }
-        }
-        for name in self.notes.unknown().take(5) {
-            warnings
-                .push(format!("{}{name}: no such annotation, ignored", super::annotations::PREFIX));
-        }
-        let ours = [(self.init, INIT_NAME), (self.sidecar, SIDECAR_NAME)];
-        for container in self.spec.containers.0.iter().chain(&self.spec.init_containers.0) {
-            if ours.iter().any(|(added, name)| *added && *name == &*container.name) {
-                warnings.push(format!("the pod already has a container {}", &*container.name));
-            }
-        }
-        self.doubled_paths(warnings);
-        if self.flavor == Flavor::Vault {
-            return;
-        }
-        let method = self.notes.text(Key::AuthType);
-        let generated = self.notes.text(Key::Configmap).is_empty();
-        if generated && !NATIVE_METHODS.contains(&&*method) {
-            warnings.push(format!(
-                "{}: the native agent knows {}, not {}; set {} to \"vault\" and name an image of Vault",
-                Key::AuthType,
-                NATIVE_METHODS.join(", "),
-                Shown(&method),
-                Key::AgentFlavor
-            ));
-        }
-        // Vault may have a default role for this method, but the native agent asks for one.
-        if generated && &*method == "jwt" && lacks_role(&self.notes) {
-            warnings
-                .push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
-        }
-        warnings.extend(super::agent_json::refusals(self));
-        for file in &self.secrets.files {
-            if file.command.trim().contains(char::is_whitespace) {
-                warnings.push(format!(
-                    "{}: a command of several words needs a shell, which the native agent's image has not",
-                    Key::Command.of(file.raw)
-                ));
-            }
-        }
+    /// Whether nobody says with which role to log in.
+    pub(crate) fn lacks_role(&self) -> bool {
+        lacks_role(&self.notes)
     }
 }
 
@@ -278,10 +213,15 @@ fn user(
     if notes.flag(Key::RunAsSameUser) {
         let first = spec.containers.0.first().and_then(|c| c.security_context.as_ref());
         let of = |context: Option<&SecurityContext>| context.and_then(|c| c.run_as_user);
-        match of(first).or(of(spec.security_context.as_ref())) {
+        let of_first = of(first);
+        match of_first.or(of(spec.security_context.as_ref())) {
             Some(0) => problems.note(
                 Key::RunAsSameUser,
-                "the first container runs as root (runAsUser 0), the agents must not",
+                format_args!(
+                    "{} runs as root (runAsUser 0), the agents must not: set another user there, or use {}",
+                    if of_first.is_some() { "the first container" } else { "the pod's securityContext" },
+                    Key::RunAsUser
+                ),
             ),
             Some(same) => user = same,
             None => problems.note(

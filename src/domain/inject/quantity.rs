@@ -40,10 +40,35 @@ enum Family {
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// From 10^-9 in steps of 10^3.
 const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
-const NANOS: i128 = 1_000_000_000;
+/// Billionths of one.
+pub(crate) const NANOS: i128 = 1_000_000_000;
+
+/// An amount, to compare and to print.
+#[derive(Clone, Copy)]
+pub(crate) struct Amount {
+    nanos: i128,
+    family: Family,
+}
+
+impl Amount {
+    /// In billionths, rounded up.
+    pub(crate) const fn nanos(self) -> i128 {
+        self.nanos
+    }
+
+    /// The canonical form.
+    pub(crate) fn text(self) -> String {
+        if self.nanos == 0 { "0".into() } else { print(self.nanos, self.family) }
+    }
+}
 
 /// The canonical form of `text`.
 pub(crate) fn canonical(text: &str) -> Result<String, QuantityError> {
+    parse(text).map(Amount::text)
+}
+
+/// The amount that `text` says.
+pub(crate) fn parse(text: &str) -> Result<Amount, QuantityError> {
     if text.len() > 64 {
         return Err(QuantityError::Syntax);
     }
@@ -60,10 +85,10 @@ pub(crate) fn canonical(text: &str) -> Result<String, QuantityError> {
     let (family, base2, base10) = scale(suffix)?;
     let nanos = nanos(whole, fraction, base2, base10)?;
     match nanos {
-        0 => Ok("0".into()),
+        0 => Ok(Amount { nanos, family }),
         _ if negative => Err(QuantityError::Negative),
         _ if nanos > i128::from(i64::MAX) * NANOS => Err(QuantityError::Large),
-        _ => Ok(print(nanos, family)),
+        _ => Ok(Amount { nanos, family }),
     }
 }
 

@@ -125,6 +125,8 @@ pub(crate) struct Spec<'a> {
     #[serde(borrow)]
     pub(crate) os: Option<Named<'a>>,
     #[serde(borrow)]
+    pub(crate) restart_policy: Text<'a>,
+    #[serde(borrow)]
     pub(crate) volumes: List<Volume<'a>>,
     pub(crate) security_context: Option<SecurityContext>,
     pub(crate) share_process_namespace: Option<bool>,
@@ -153,6 +155,8 @@ pub(crate) struct Container<'a> {
     #[serde(borrow)]
     pub(crate) name: Text<'a>,
     #[serde(borrow)]
+    pub(crate) restart_policy: Text<'a>,
+    #[serde(borrow)]
     pub(crate) volume_mounts: List<Mount<'a>>,
     pub(crate) security_context: Option<SecurityContext>,
 }
@@ -169,7 +173,12 @@ pub(crate) struct Mount<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct SecurityContext {
+    /// Of pods only.
+    pub(crate) fs_group: Option<i64>,
+    pub(crate) run_as_group: Option<i64>,
     pub(crate) run_as_user: Option<i64>,
+    /// Of pods only.
+    pub(crate) supplemental_groups: List<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

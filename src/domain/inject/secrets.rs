@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::Flavor;
-use super::annotations::{Key, LISTED_MAX, Notes, Problems, Shown};
+use super::annotations::{Key, Notes, TOKEN};
+use super::commands::Command;
+use super::problems::{LISTED_MAX, Problems, Shown};
 
 /// One file that the agents keep.
 pub(crate) struct SecretFile<'a> {
     pub(crate) body: Body<'a>,
-    pub(crate) command: &'a str,
+    pub(crate) command: Command<'a>,
     pub(crate) destination: String,
     pub(crate) error_on_missing_key: bool,
     pub(crate) left_delimiter: &'a str,
@@ -42,6 +44,11 @@ pub(crate) struct Secrets<'a> {
 }
 
 impl Secrets<'_> {
+    /// The file that gets the token itself, when one is wanted.
+    pub(crate) fn token_file(&self, notes: &Notes<'_>) -> Option<String> {
+        notes.flag(Key::InjectToken).then(|| clean_join(&self.path, TOKEN))
+    }
+
     /// Whether there is a file of this raw name.
     pub(crate) fn declares(&self, raw: &str) -> bool {
         self.files.binary_search_by(|file| file.raw.cmp(raw)).is_ok()
@@ -101,11 +108,11 @@ pub(crate) fn collect<'a>(
         let destination = destination(notes, raw, folder, problems, warnings);
         secrets.files.push(SecretFile {
             body: body(notes, raw, problems),
-            command: notes.named(Key::Command, raw).unwrap_or(""),
+            command: Command::read(notes, raw),
             destination,
             error_on_missing_key: notes
                 .named(Key::ErrorOnMissingKey, raw)
-                .is_some_and(|text| super::annotations::parse_bool(text) == Some(true)),
+                .is_some_and(|text| super::value::parse_bool(text) == Some(true)),
             left_delimiter: delimiter(notes, Key::LeftDelim, raw, "{{"),
             perms: notes.named(Key::Perms, raw).unwrap_or(""),
             raw,
@@ -114,6 +121,7 @@ pub(crate) fn collect<'a>(
     }
     for (key, raw, _) in notes.families().filter(|(_, raw, _)| !secrets.declares(raw)) {
         match key {
+            Key::Perms if raw == TOKEN && notes.flag(Key::InjectToken) => {}
             Key::Engine | Key::Format => {
                 problems.note(key.of(raw), format_args!("needs {}", Key::SecretPath.of(raw)));
             }
@@ -134,7 +142,7 @@ pub(crate) fn collect<'a>(
             _ => {}
         }
     }
-    collisions(notes, &secrets.files, problems, warnings);
+    collisions(notes, &secrets, problems, warnings);
     secrets
 }
 
@@ -159,10 +167,21 @@ fn delimiter<'a>(notes: &Notes<'a>, key: Key, raw: &str, default: &'static str) 
 /// two files named alike, or a template key whose case is not its secret's.
 fn collisions(
     notes: &Notes<'_>,
-    files: &[SecretFile<'_>],
+    secrets: &Secrets<'_>,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) {
+    let files = &secrets.files;
+    if let Some(token) = secrets.token_file(notes)
+        && let Some(twin) = files.iter().find(|file| file.destination == token)
+    {
+        warnings.push(format!(
+            "{}: the token and the secret {} write the same file {}: rename the secret",
+            Key::InjectToken,
+            Shown(twin.raw),
+            Shown(&token)
+        ));
+    }
     let is_secret = |file: &SecretFile<'_>| notes.named(Key::SecretPath, file.raw).is_some();
     for (i, file) in files.iter().enumerate() {
         let Some(twin) = files.iter().take(i).find(|f| f.destination == file.destination) else {
@@ -199,14 +218,16 @@ fn destination(
 ) -> String {
     let keeps = notes.named(Key::PreserveCaseOf, raw).map_or_else(
         || notes.flag(Key::PreserveCase),
-        |text| super::annotations::parse_bool(text) == Some(true),
+        |text| super::value::parse_bool(text) == Some(true),
     );
     let given = notes.named(Key::File, raw).filter(|file| !file.is_empty());
     let name = if keeps { Cow::Borrowed(raw) } else { Cow::Owned(raw.to_lowercase()) };
     let place = if given.is_some() { Key::File.of(raw) } else { Key::SecretPath.of(raw) };
     let path = clean_join(folder, given.unwrap_or(&name));
     let inside = path.strip_prefix(clean_join(folder, "").trim_end_matches('/'));
-    match inside {
+    // Of a folder that is none people hear by its own annotation.
+    match inside.filter(|_| !folder.is_empty()) {
+        None if folder.is_empty() => {}
         Some("") => warnings.push(format!("{place} names the volume {} itself", Shown(folder))),
         Some(rest) if rest.starts_with('/') => {}
         _ => problems.note(
@@ -224,6 +245,14 @@ fn destination(
 
 fn body<'a>(notes: &Notes<'a>, raw: &str, problems: &mut Problems) -> Body<'a> {
     let secret = notes.named(Key::SecretPath, raw).unwrap_or("");
+    if secret.contains(char::is_control) {
+        // The block scalars of YAML, `>` and `|`, add a line end.
+        let clause = format_args!(
+            "{} has a line end or another unprintable character: take it out, in YAML by writing the path on the line of the key",
+            Shown(secret)
+        );
+        problems.note(Key::SecretPath.of(raw), clause);
+    }
     let text = notes.named(Key::Template, raw).filter(|text| !text.is_empty());
     let file = notes.named(Key::TemplateFile, raw).filter(|file| !file.is_empty());
     let format = notes.named(Key::Format, raw);
@@ -323,7 +352,12 @@ fn default_template(notes: &Notes<'_>, raw: &str, secret: &str, kind: &str) -> S
 
 /// The template of a secret that has none: of the kind `json`, or `map`.
 pub(crate) fn default_text(secret: &str, is_json: bool, (l, r): (&str, &str)) -> String {
-    let mut text = format!("{l} with secret \"{secret}\" {r}");
+    let path = if stands_in_quotes(secret) {
+        Cow::Borrowed(secret)
+    } else {
+        Cow::Owned(secret.replace('\\', "\\\\").replace('"', "\\\""))
+    };
+    let mut text = format!("{l} with secret \"{path}\" {r}");
     let rest = if is_json {
         write!(text, "{l} .Data | toJSON {r}\n{l} end {r}")
     } else {
@@ -334,10 +368,34 @@ pub(crate) fn default_text(secret: &str, is_json: bool, (l, r): (&str, &str)) ->
     text
 }
 
+/// Whether a path can stand between Go's double quotes as it is: without a quote, or with each escaped already.
+/// What stands there today means the same tomorrow.
+fn stands_in_quotes(path: &str) -> bool {
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        let is_fine = match c {
+            '"' => false,
+            '\\' => matches!(chars.next(), Some('"' | '\\')),
+            _ => true,
+        };
+        if !is_fine {
+            return false;
+        }
+    }
+    true
+}
+
 /// Whether two paths are one place, however many slashes they are written with.
 pub(crate) fn same_path(a: &str, b: &str) -> bool {
     let a = a.split('/').filter(|part| !part.is_empty());
     a.eq(b.split('/').filter(|part| !part.is_empty()))
+}
+
+/// Whether an absolute path is a folder or lies in it. One that goes up again is not looked into.
+pub(crate) fn is_below(path: &str, folder: &str) -> bool {
+    let parts = |path| str::split(path, '/').filter(|part| !matches!(*part, "" | "."));
+    let mut own = parts(path);
+    !path.contains("..") && parts(folder).all(|part| own.next() == Some(part))
 }
 
 /// Go's `path.Join`: joined and cleaned of `.`, `..` and doubled slashes.
@@ -373,6 +431,16 @@ mod tests {
             ("rel", "../../x", "../x"),
         ] {
             assert_eq!(clean_join(base, rest), want, "{base} {rest}");
+        }
+    }
+
+    #[test]
+    fn a_path_lies_in_its_folders_and_in_no_others() {
+        for folder in ["/", "/a", "/a/", "//a/./b", "/a/b/c"] {
+            assert!(is_below("/a/b/c", folder), "{folder}");
+        }
+        for (path, folder) in [("/ab", "/a"), ("/a", "/a/b"), ("/a/../b", "/a"), ("/b/a", "/a")] {
+            assert!(!is_below(path, folder), "{path} {folder}");
         }
     }
 

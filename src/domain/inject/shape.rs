@@ -54,6 +54,17 @@ pub(crate) static POD: Shape = Object(&[
             Member("initContainers", &List(&POD_CONTAINER), Drop),
             Member("nodeSelector", &Map(&Text), Drop),
             Member("os", &Object(&[Member("name", &Text, Drop)]), Drop),
+            Member("restartPolicy", &Text, Drop),
+            Member(
+                "securityContext",
+                &Object(&[
+                    Member("fsGroup", &Int, Keep),
+                    Member("runAsGroup", &Int, Keep),
+                    Member("runAsUser", &Int, Keep),
+                    Member("supplementalGroups", &List(&Int), Drop),
+                ]),
+                Drop,
+            ),
             Member("volumes", &List(&POD_VOLUME), Drop),
             Member("shareProcessNamespace", &Bool, Drop),
         ]),
@@ -70,7 +81,12 @@ static POD_CONTAINER: Shape = Object(&[
         &List(&Object(&[Member("name", &Text, Drop), Member("mountPath", &Text, Drop)])),
         Drop,
     ),
-    Member("securityContext", &Object(&[Member("runAsUser", &Int, Keep)]), Drop),
+    Member("restartPolicy", &Text, Drop),
+    Member(
+        "securityContext",
+        &Object(&[Member("runAsGroup", &Int, Keep), Member("runAsUser", &Int, Keep)]),
+        Drop,
+    ),
 ]);
 
 static POD_VOLUME: Shape = Object(&[

@@ -1,7 +1,8 @@
 //! `agent-telemetry-*`: settings of Vault's `telemetry` stanza, checked one by one.
 
-use super::annotations::{Key, Notes, Problems};
+use super::annotations::{Key, Notes};
 use super::json_text::JsonText;
+use super::problems::Problems;
 use crate::base::json::Json;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

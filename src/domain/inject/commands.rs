@@ -1,0 +1,127 @@
+//! The commands that agents run after a file has changed.
+
+use super::annotations::{Key, Notes};
+use super::json_text::JsonText;
+use super::plan::Plan;
+use super::problems::{LISTED_MAX, Problems, Shown};
+use super::review::Mount;
+use super::secrets::SecretFile;
+use super::{Flavor, secrets};
+use crate::base::json::Json;
+
+/// A command as its annotation says it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command<'a> {
+    /// A text: for agents of Vault, whose image has a shell, anything a shell understands.
+    Text(&'a str),
+    /// The words of a program and its arguments, given as a JSON list to the native agent.
+    Words(Vec<String>),
+}
+
+impl<'a> Command<'a> {
+    /// The command of a file, an empty text for none. A list that is none stays a text.
+    pub(crate) fn read(notes: &Notes<'a>, raw: &str) -> Self {
+        let text = notes.named(Key::Command, raw).unwrap_or("");
+        if notes.flavor() == Flavor::Vault || !text.trim_start().starts_with('[') {
+            return Self::Text(text);
+        }
+        let words = Json::parse(text.as_bytes()).ok().and_then(|list| {
+            let words = list.as_array()?.iter().map(|word| word.as_str().map(str::to_owned));
+            words.collect::<Option<Vec<_>>>()
+        });
+        words.filter(|words| !words.is_empty()).map_or(Self::Text(text), Self::Words)
+    }
+
+    /// Writes the member `command`, unless there is none.
+    pub(crate) fn write(&self, out: &mut JsonText) {
+        match self {
+            Self::Text(text) => out.member_if("command", text),
+            Self::Words(words) => out.strings("command", words.iter().map(String::as_str)),
+        }
+    }
+}
+
+/// The one program of the native agent's image.
+const OWN_PROGRAM: &str = "/vault-injector";
+
+/// Refuses what cannot run in native agents: they have no shell, and no program but themselves.
+///
+/// Whoever patches the agents' containers may have brought programs along, so then it is only doubted; and so is
+/// a single word, since such pods run today, whatever becomes of their command.
+pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    if plan.flavor == Flavor::Vault {
+        return;
+    }
+    let copied = plan.copied_folders();
+    for file in &plan.secrets.files {
+        let Some((clause, is_certain)) = fault(&copied, file) else { continue };
+        let place = Key::Command.of(file.raw);
+        if is_certain && !plan.is_patched() {
+            problems.note(place, clause);
+        } else if warnings.len() <= LISTED_MAX {
+            warnings.push(format!("{place}: {clause}"));
+        }
+    }
+}
+
+/// What is wrong with a command, and whether it is sure that it cannot run. `copied` are folders in which programs
+/// may lie.
+fn fault(copied: &[String], file: &SecretFile<'_>) -> Option<(String, bool)> {
+    let way = format!(
+        "take it out, or set {} to \"vault\" with an image of Vault; {OWN_PROGRAM} alone is there",
+        Key::AgentFlavor
+    );
+    let program = match &file.command {
+        Command::Words(words) => {
+            let program = words.first()?;
+            if program.is_empty() || words.iter().any(|word| word.contains('\0')) {
+                return Some(("no program can have that name".to_owned(), true));
+            }
+            program.as_str()
+        }
+        Command::Text(text) => {
+            let text = text.trim();
+            if text.is_empty() {
+                return None;
+            }
+            if text.starts_with('[') {
+                let way =
+                    format!("write a JSON list of strings such as [{OWN_PROGRAM:?}, \"version\"]");
+                return Some((format!("{} is no list: {way}", Shown(text)), true));
+            }
+            if text.contains(|c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?#~={}!".contains(c)) {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let list = words.first().filter(|program| **program == OWN_PROGRAM).map(|_| {
+                    let list =
+                        Json::Array(words.iter().map(|w| Json::String((*w).into())).collect());
+                    format!("write the words as a list: {}", list.to_text())
+                });
+                let way = list.unwrap_or(way);
+                let clause =
+                    format!("{} needs a shell, which the native agent has not: {way}", Shown(text));
+                return Some((clause, true));
+            }
+            text
+        }
+    };
+    let is_brought = || copied.iter().any(|folder| secrets::is_below(program, folder));
+    if program == OWN_PROGRAM || (program.starts_with('/') && is_brought()) {
+        return None;
+    }
+    let clause = format!("the native agent's image has no program {}: {way}", Shown(program));
+    Some((clause, matches!(file.command, Command::Words(_))))
+}
+
+impl Plan<'_> {
+    /// Whether the containers of the agents are changed by JSON patches, so that they may be anything.
+    pub(crate) fn is_patched(&self) -> bool {
+        let patches = [Key::InitJsonPatch, Key::JsonPatch];
+        patches.iter().any(|key| self.notes.given(*key).is_some_and(|text| !text.is_empty()))
+    }
+
+    /// The folders of the mounts that agents copy from a container of the pod.
+    pub(crate) fn copied_folders(&self) -> Vec<String> {
+        let mounts = self.copied_mounts.iter().filter_map(|raw| serde_json::from_str(raw).ok());
+        mounts.map(|mount: Mount<'_>| mount.mount_path.to_string()).collect()
+    }
+}

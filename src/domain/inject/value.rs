@@ -1,0 +1,146 @@
+//! What the values of annotations must look like, kind by kind.
+
+use std::borrow::Cow;
+
+use super::annotations::Kind;
+use super::quantity;
+use crate::base::go_duration;
+use crate::base::near::near;
+
+/// Go's `strconv.ParseBool`, and the empty text for false.
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// The largest set of permissions: those of owner, group and others, and the three special bits.
+const MODE_MAX: u32 = 0o7777;
+
+/// Permission bits as agents of both flavours read them; 0 and the empty text are none.
+pub(crate) fn parse_mode(text: &str) -> Option<u32> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    u32::from_str_radix(text, 8).ok().filter(|bits| digits && *bits <= MODE_MAX)
+}
+
+/// Bytes of the smallest memory or volume of which there is a page.
+const SIZE_MIN: i128 = 4096;
+
+/// What is wrong with a value and the way out.
+pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
+    use Kind::{
+        Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Patch, Port, Quantity, Share,
+        Size, Text, Uint, VaultDuration, Word,
+    };
+    let clause: &'static str = match kind {
+        Bool if parse_bool(value).is_none() => "is not a boolean: write \"true\" or \"false\"",
+        Choice(words) => return among(value, words),
+        Word(words) if !value.trim().is_empty() => return among(value.trim(), words),
+        Filled if value.is_empty() => "must not be empty: leave the annotation out for the default",
+        Share if !value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
+            "is not a number from 0 to 1: write one such as 0.9"
+        }
+        GoDuration if !value.is_empty() => {
+            return go_duration::parse(value)
+                .map(drop)
+                .map_err(|e| format!("is no duration: {e}").into());
+        }
+        VaultDuration if !value.is_empty() => {
+            return go_duration::parse_vault(value)
+                .map(drop)
+                .map_err(|e| format!("is no duration: {e}").into());
+        }
+        Id if !value.is_empty() && !value.parse::<i64>().is_ok_and(|id| id >= 0) => {
+            "is not a user or group number: write a whole number from 0"
+        }
+        Int if !value.is_empty() && value.parse::<i64>().is_err() => "is not a whole number",
+        Port if !value.is_empty() && !value.parse::<u16>().is_ok_and(|port| port > 0) => {
+            "is not a port: write a number from 1 to 65535"
+        }
+        Uint if !is_count::<u64>(value) => {
+            "is not a whole number from 0: write digits without a unit"
+        }
+        Count if !value.is_empty() && !is_count::<u32>(value) => "is not a whole number from 0",
+        Mode if parse_mode(value).is_none() => {
+            "is no set of permissions: write octal digits such as 0640, at most 7777"
+        }
+        Quantity if !value.is_empty() => {
+            return quantity::canonical(value).map(drop).map_err(|e| e.to_string().into());
+        }
+        Size if !value.is_empty() => return size(value),
+        Bool | Word(_) | Filled | Share | GoDuration | VaultDuration | Id | Int | Port | Uint
+        | Count | Mode | Quantity | Size | List | Patch | Text => return Ok(()),
+    };
+    Err(clause.into())
+}
+
+fn is_count<Number: std::str::FromStr>(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse::<Number>().is_ok()
+}
+
+fn among(value: &str, words: &[&str]) -> Result<(), Cow<'static, str>> {
+    if words.iter().any(|word| value.eq_ignore_ascii_case(word)) {
+        return Ok(());
+    }
+    let meant = near(value, words.iter().copied());
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+    Err(format!("is not one of {}{meant}", words.join(", ")).into())
+}
+
+/// The letter `m` is a thousandth, and who writes it behind a size means a million bytes.
+fn size(value: &str) -> Result<(), Cow<'static, str>> {
+    let amount = quantity::parse(value).map_err(|e| e.to_string())?;
+    if amount.nanos() == 0 || amount.nanos() >= SIZE_MIN * quantity::NANOS {
+        return Ok(());
+    }
+    let way = match value.strip_suffix('m') {
+        Some(number) => format!(
+            "is {number} thousandths of a byte: write {number}M for megabytes or {number}Mi for mebibytes"
+        ),
+        None => "is less than a page of memory: write a size such as 64Mi".to_owned(),
+    };
+    Err(way.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_those_that_agents_of_both_flavours_take() {
+        for (text, want) in [("", 0), ("0", 0), ("0640", 0o640), ("640", 0o640), ("7777", 0o7777)] {
+            assert_eq!(parse_mode(text), Some(want), "{text}");
+        }
+        for text in ["0999", "rw", "u+r", "0o640", "10000", "-1", "+640", " 640", "0x1FF", "６４０"]
+        {
+            assert_eq!(parse_mode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_whole_pages_at_least() {
+        for text in ["", "0", "4Ki", "4096", "64Mi", "5M", "1.5Gi", "64e6"] {
+            assert_eq!(check(Kind::Size, text), Ok(()), "{text}");
+        }
+        for text in ["5m", "64m", "1", "100", "1k", "4095", "500u", "x", "64MB"] {
+            assert!(check(Kind::Size, text).is_err(), "{text}");
+        }
+        let clause = check(Kind::Size, "5m").unwrap_err();
+        assert!(clause.contains("5M") && clause.contains("5Mi"), "{clause}");
+    }
+
+    #[test]
+    fn a_misspelt_word_is_told_what_was_meant() {
+        let words = &["info", "debug", "warn"];
+        assert_eq!(check(Kind::Word(words), " INFO "), Ok(()));
+        assert_eq!(check(Kind::Word(words), ""), Ok(()));
+        let clause = check(Kind::Word(words), "debgu").unwrap_err();
+        assert_eq!(clause, "is not one of info, debug, warn; did you mean \"debug\"?");
+        assert!(check(Kind::Choice(words), "").is_err());
+    }
+}
