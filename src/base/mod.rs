@@ -2,6 +2,7 @@
 
 pub mod go_duration;
 pub mod json;
+pub(crate) mod near;
 pub(crate) mod process;
 pub mod report;
 pub mod secret;

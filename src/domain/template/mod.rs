@@ -24,7 +24,6 @@ mod functions;
 mod go;
 mod moment;
 mod named;
-pub(crate) mod near;
 mod network;
 mod semver;
 mod value;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::adapter::{entropy, files};
 use crate::base::json::Json;
+use crate::base::near::near;
 use crate::base::secret::SecretBytes;
 use crate::base::time::Wall;
-use crate::domain::template::near::near;
 use crate::domain::template::{Flags, Found, Interface, Snapshot, Want};
 use crate::domain::vault::Reading;
 use crate::run::limits::FILE_BYTES_MAX;

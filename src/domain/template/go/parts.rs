@@ -3,9 +3,9 @@
 use super::ast::{Command, Node, Number, Term};
 use super::lexer::{Kind, Token};
 use super::literal::{self, NotANumber};
+use crate::base::near;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions;
-use crate::domain::template::near;
 
 pub(super) fn fault<T>(at: usize, message: impl Into<String>) -> Result<T> {
     Err(Fault::new(message).at(at, ""))
