@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::webhook::{Mistake, inject_config};
 use crate::domain::agent_config::Environment;
@@ -13,7 +13,7 @@ use crate::run::inject::{Options, run};
 ///
 /// Reads YAML or JSON with any number of documents (Pod, any workload or List) and prints them injected;
 /// other kinds pass. Nothing is printed when a pod is denied; then the exit code is 1.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 struct Words {
     /// image of the agents (AGENT_INJECT_VAULT_IMAGE)
     #[argh(option)]
@@ -33,8 +33,7 @@ struct Words {
 }
 
 pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let words: Words = match super::options("inject", &words) {
+    let words: Words = match super::words::options("inject", words) {
         Ok(words) => words,
         Err(code) => return code,
     };
