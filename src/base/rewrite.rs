@@ -329,10 +329,20 @@ impl<'t> Rewriter<'t> {
     }
 }
 
-/// Whether an item of a list is what became of an old one.
+/// Whether an item of a list is what became of an old one: it has its name, or, without one, its texts.
 fn is_for(item: &Node, wanted: &Json) -> bool {
+    if item.is(wanted) {
+        return true;
+    }
     let name = item.text("name");
-    (name.is_some() && name == wanted.get("name").and_then(Json::as_str)) || item.is(wanted)
+    let Shape::Map { members, .. } = &item.shape else { return false };
+    let mut leaves = members.iter().filter(|m| matches!(m.value.shape, Shape::Leaf(_))).peekable();
+    let is_kept = |member: &Member| {
+        let wanted = member.key.as_deref().and_then(|key| wanted.get(key));
+        wanted.is_some_and(|wanted| member.value.is(wanted))
+    };
+    name == wanted.get("name").and_then(Json::as_str)
+        && (name.is_some() || (leaves.peek().is_some() && leaves.all(is_kept)))
 }
 
 /// Places in lines.

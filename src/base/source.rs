@@ -63,6 +63,11 @@ pub(crate) struct Member {
 }
 
 impl Node {
+    /// Where the value starts, in bytes.
+    pub fn start(&self) -> usize {
+        self.span.start
+    }
+
     /// Where the text of the value ends; what follows on the line may be a comment.
     pub(crate) fn end(&self) -> usize {
         let last = match &self.shape {

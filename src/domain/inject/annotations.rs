@@ -266,6 +266,13 @@ impl Problems {
         }
     }
 
+    /// Whether a mistake of this place is listed.
+    pub(crate) fn names(&self, place: &str) -> bool {
+        let is_of =
+            |text: &String| text.strip_prefix(place).is_some_and(|rest| rest.starts_with(": "));
+        self.listed.iter().any(is_of)
+    }
+
     /// All of them in one sentence, or nothing.
     pub(crate) fn sentence(&self) -> Option<String> {
         let rest = if self.more > 0 { format!("; and {} more", self.more) } else { String::new() };

@@ -7,7 +7,7 @@ mod agent_json;
 pub mod annotations;
 mod container;
 mod decide;
-mod explain;
+pub mod explain;
 pub mod json_patch;
 mod json_text;
 pub mod manifest;
