@@ -1,10 +1,12 @@
-//! Files of Kubernetes manifests: JSON or YAML in, the same kind out.
+//! Files of Kubernetes manifests, alone or in folders, in JSON or YAML.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::files;
-use crate::base::json::Json;
+use crate::base::source::{self, Document};
 use crate::base::yaml;
 
 /// How a file is written.
@@ -32,32 +34,53 @@ pub(crate) fn read(name: &str, bytes_max: usize) -> Result<String, String> {
         .map_err(|e| format!("{name}: not UTF-8 after byte {}", e.utf8_error().valid_up_to()))
 }
 
-/// The documents of a text. The error is a clause with line and column.
-pub(crate) fn parse(text: &str) -> Result<(Form, Vec<Json>), String> {
-    if text.trim_start().starts_with(['{', '['])
-        && let Ok(json) = Json::parse(text.as_bytes())
-    {
-        return Ok((Form::Json, vec![json]));
+/// The manifests that a name stands for: itself, or of a folder those below it, sorted. What starts with a
+/// dot is left out, and folders behind links are.
+pub(crate) fn list(name: &str) -> Result<Vec<String>, String> {
+    if name == "-" || !Path::new(name).is_dir() {
+        return Ok(vec![name.to_owned()]);
     }
-    yaml::parse(text).map(|documents| (Form::Yaml, documents)).map_err(|e| e.to_string())
+    let mut found = Vec::new();
+    below(Path::new(name), &mut found)?;
+    if found.is_empty() {
+        return Err(format!("{name}: no file below it ends in .yaml, .yml or .json"));
+    }
+    Ok(found)
 }
 
-/// One text of all documents.
-pub(crate) fn write(form: Form, documents: &[Json]) -> String {
-    let mut out = String::new();
-    for (i, document) in documents.iter().enumerate() {
-        match form {
-            Form::Json => {
-                out.push_str(&document.to_text());
-                out.push('\n');
-            }
-            Form::Yaml => {
-                if i > 0 {
-                    out.push_str("---\n");
-                }
-                yaml::write(document, &mut out);
-            }
+fn below(folder: &Path, found: &mut Vec<String>) -> Result<(), String> {
+    let wrong = |e: &io::Error| format!("{}: {e}", folder.display());
+    let entries = fs::read_dir(folder).map_err(|e| wrong(&e))?;
+    let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(|e| wrong(&e))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let extension = path.extension().and_then(OsStr::to_str);
+        if is_hidden {
+            continue;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            below(&path, found)?;
+        } else if matches!(extension, Some("json" | "yaml" | "yml")) && !path.is_dir() {
+            found.push(
+                path.to_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| format!("{}: not a name in UTF-8", path.display()))?,
+            );
         }
     }
-    out
+    Ok(())
+}
+
+/// The documents of a text, one after the other. The error is a clause with line and column.
+pub(crate) fn documents(
+    text: &str,
+) -> (Form, Box<dyn Iterator<Item = Result<Document, String>> + '_>) {
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(found) = source::read_json(text)
+    {
+        return (Form::Json, Box::new(found.into_iter().map(Ok)));
+    }
+    (Form::Yaml, Box::new(yaml::read(text).map(|read| read.map_err(|e| e.to_string()))))
 }

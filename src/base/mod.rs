@@ -6,6 +6,8 @@ pub mod json;
 pub(crate) mod near;
 pub(crate) mod process;
 pub mod report;
+pub mod rewrite;
 pub mod secret;
+pub mod source;
 pub mod time;
 pub mod yaml;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -19,7 +19,7 @@ use crate::telemetry::log::{Format, Level, Log};
 
 /// Fetch secrets from Vault or OpenBao and write them to files. Options are spelled as in Vault Agent,
 /// with one dash or two. Without -config the configuration is read from VAULT_CONFIG, in base64.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 struct Options {
     /// a configuration in HCL or JSON, or a folder of them; may be given several times
     #[argh(option)]
@@ -62,17 +62,12 @@ struct Options {
     namespace: Option<String>,
 }
 
-/// What `=true` and `=false` may stand behind.
-const SWITCHES: &[&str] = &["exit-after-auth", "tls-skip-verify", "validate"];
-
 pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode {
     let mode = match life {
         Life::UntilRendered => "agent-init",
         Life::UntilSignal => "agent-sidecar",
     };
-    let words = with_two_dashes(words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let options: Options = match super::options(mode, &words) {
+    let options: Options = match super::words::options(mode, words) {
         Ok(options) => options,
         Err(code) => return code,
     };
@@ -215,26 +210,6 @@ fn with_flags(options: &Options, env: &Environment) -> Environment {
     env
 }
 
-/// Go's way of writing options as ours: `-name=value` becomes `--name value`.
-fn with_two_dashes(words: &[String]) -> Vec<String> {
-    let mut out = Vec::with_capacity(words.len());
-    for word in words {
-        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            out.push(word.clone());
-            continue;
-        };
-        match name.split_once('=') {
-            Some((name, "true" | "1")) if SWITCHES.contains(&name) => out.push(format!("--{name}")),
-            Some((name, "false" | "0")) if SWITCHES.contains(&name) => {}
-            Some((name, value)) => out.extend([format!("--{name}"), value.to_owned()]),
-            None if name == "h" => out.push("--help".to_owned()),
-            None => out.push(format!("--{name}")),
-        }
-    }
-    out
-}
-
 /// What a configuration comes to, without the texts of its templates.
 fn summary(config: &AgentConfig) -> String {
     let mut text = String::new();
@@ -288,9 +263,7 @@ mod tests {
 
     fn options(words: &[&str]) -> Options {
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        let words = with_two_dashes(&words);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Options::from_args(&["vault-injector", "agent-init"], &words).unwrap()
+        super::super::words::options("agent-init", &words).unwrap()
     }
 
     fn env(pairs: &[(&str, &str)]) -> Environment {

@@ -2,16 +2,17 @@
 
 mod address;
 mod agent;
+mod help;
 mod inject;
 mod render;
 mod webhook;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use argh::FromArgs;
-
+use crate::base::near::near;
 use crate::run::agent::Life;
 
 /// Wrong command line or configuration: a restart will not help.
@@ -25,13 +26,26 @@ usage: vault-injector MODE [OPTION...]
   webhook         the admission server (also spelled agent-inject)
   agent-init      log in, write every file, exit
   agent-sidecar   the same, then keep the files fresh until SIGTERM
-  inject          show what the webhook would make of manifests
+  inject          print manifests as the webhook would have injected them
   render          render a template with canned or live secrets
   version         version, commit and target
+  help MODE       explain a mode, as MODE --help does
 
-Every mode explains itself with --help. Exit codes: 0 done, 1 failed (a restart may help), 2 wrong
-command line or configuration (a restart will not).
+Exit codes: 0 done, 1 failed (a restart may help), 2 wrong command line or
+configuration (a restart will not).
 ";
+
+/// What may be meant by a misspelt mode.
+const MODES: [&str; 8] = [
+    "agent-init",
+    "agent-inject",
+    "agent-sidecar",
+    "help",
+    "inject",
+    "render",
+    "version",
+    "webhook",
+];
 
 /// Runs the mode that argv names and returns its exit code: 0 done, 1 failed (a restart may help),
 /// 2 wrong command line or configuration (a restart will not).
@@ -45,7 +59,13 @@ pub fn main() -> ExitCode {
         complain(USAGE);
         return ExitCode::from(EXIT_USAGE);
     };
-    match mode.as_str() {
+    // `help MODE` and `MODE --help` are one.
+    let asked = ["--help".to_owned()];
+    let (mode, rest) = match (mode.as_str(), rest.first()) {
+        ("help" | "--help" | "-h", Some(mode)) => (mode.as_str(), &asked[..]),
+        (mode, _) => (mode, rest),
+    };
+    match mode {
         "agent-init" => agent::main(Life::UntilRendered, rest, &env),
         "agent-sidecar" => agent::main(Life::UntilSignal, rest, &env),
         "inject" => inject::main(rest, &env),
@@ -60,7 +80,9 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         unknown => {
-            complain(&format!("unknown mode \"{unknown}\"\n\n{USAGE}"));
+            let meant = near(unknown.trim_start_matches('-'), MODES.into_iter());
+            let meant = meant.map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
+            complain(&format!("unknown mode {unknown:?}{meant}\n\n{USAGE}"));
             ExitCode::from(EXIT_USAGE)
         }
     }
@@ -76,7 +98,9 @@ fn hide_panics() {
 
 /// Version, commit and target, as far as the build knew them.
 fn version() -> String {
-    let commit = option_env!("VAULT_INJECTOR_COMMIT").unwrap_or("unknown commit");
+    // An empty variable comes from a build argument that nobody gave.
+    let commit = option_env!("VAULT_INJECTOR_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.unwrap_or("unknown commit");
     format!(
         "{} ({commit}, {}-{})",
         env!("CARGO_PKG_VERSION"),
@@ -100,20 +124,6 @@ fn environment() -> BTreeMap<String, String> {
         }
     }
     env
-}
-
-/// Reads the options of a mode; says what there is to say about them where the mode is not to run.
-fn options<T: FromArgs>(mode: &str, words: &[&str]) -> Result<T, ExitCode> {
-    T::from_args(&["vault-injector", mode], words).map_err(|early| {
-        let text = format!("{}\n", early.output.trim_end());
-        if early.status.is_ok() {
-            say(&text);
-            ExitCode::SUCCESS
-        } else {
-            complain(&text);
-            ExitCode::from(EXIT_USAGE)
-        }
-    })
 }
 
 /// The one place of this layer that writes to standard output. A reader that went away is not told.

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::base::go_duration;
+use crate::base::near::near;
 use crate::base::report::OneLine;
 use crate::domain::agent_config::{Environment, of_environment};
 use crate::domain::format::{Format, FormatError};
@@ -18,7 +19,7 @@ use crate::run::render::{End, Form, Options, Source, Told, What, run};
 /// their kin describe it. With --data nothing is fetched: the file holds all the secrets, lists, files and
 /// variables that there are. An error is told as FILE:line:column: message with the line it is in, and
 /// nothing is printed then.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "{command_name} --data canned.json my.tpl\n  renders a template with canned secrets",
     example = "{command_name} --watch --data canned.json my.tpl\n  renders it again whenever one of the files changes",
@@ -26,6 +27,7 @@ use crate::run::render::{End, Form, Options, Source, Told, What, run};
     example = "{command_name} --secret secret/db --engine tinytemplate my.tpl\n  renders a tinytemplate with the fields of a secret",
     example = "{command_name} --functions regexReplaceAll\n  explains a function",
     note = "Data: {{\"secrets\": {{PATH: response}}, \"lists\": {{PATH: [name]}}, \"files\": {{PATH: text}}, \"env\": {{NAME: value}}, \"now\": seconds, \"interfaces\": [...]}}",
+    error_code(0, "done"),
     error_code(1, "the template fails, or a secret cannot be had"),
     error_code(2, "wrong command line, or a file that it names cannot be read")
 )]
@@ -72,9 +74,7 @@ struct Words {
 }
 
 pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
-    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    protect_standard_input(&mut words);
-    let words: Words = match super::options("render", &words) {
+    let words: Words = match super::words::options("render", words) {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -166,7 +166,10 @@ fn what(
             Err("nothing to render: want a template or --secret PATH, see --help".to_owned())
         }
         ("go", None) => Ok(What::Secrets(secrets, form(format.unwrap_or("map"))?)),
-        (other, _) => Err(format!("--engine {other:?}: want go or tinytemplate")),
+        (other, _) => Err(format!(
+            "--engine {other:?}: want go or tinytemplate{}",
+            meant(other, &["go", "tinytemplate"])
+        )),
     }
 }
 
@@ -176,11 +179,18 @@ fn form(text: &str) -> Result<Form, String> {
         "map" => Ok(Form::Map),
         other => Format::parse(other).map(Form::Format).map_err(|error| match error {
             FormatError::Unknown { format } => format!(
-                "--format {format:?}: want map, json, env, dotenv, properties, yaml or raw:KEY"
+                "--format {format:?}: want map, json, env, dotenv, properties, yaml or raw:KEY{}",
+                meant(&format, &["map", "json", "env", "dotenv", "properties", "yaml"])
             ),
             error => format!("--format: {}", OneLine(&error)),
         }),
     }
+}
+
+/// What a misspelt word may have been.
+fn meant(word: &str, known: &[&str]) -> String {
+    let near = near(word.trim(), known.iter().copied());
+    near.map(|near| format!(", did you mean {near}?")).unwrap_or_default()
 }
 
 /// Prints the table of functions, or the rows whose name holds `word`.
@@ -202,19 +212,4 @@ fn functions(word: &str) -> ExitCode {
     }
     super::say(&text);
     ExitCode::SUCCESS
-}
-
-/// `argh` takes a lone `-` for an option, unless it stands after `--`.
-fn protect_standard_input(words: &mut Vec<&str>) {
-    const SWITCHES: [&str; 4] =
-        ["--error-on-missing-key", "--functions", "--watch", "--write-files"];
-    let takes_value =
-        |word: &str| (word.starts_with("--") && !SWITCHES.contains(&word)) || word == "-o";
-    let stands_alone =
-        |i: usize| words.get(i.wrapping_sub(1)).is_none_or(|word| !takes_value(word));
-    let found = (0..words.len()).find(|i| words.get(*i) == Some(&"-") && stands_alone(*i));
-    if let Some(at) = found {
-        let word = words.remove(at);
-        words.extend(["--", word]);
-    }
 }

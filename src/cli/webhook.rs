@@ -11,6 +11,8 @@ use base64::Engine as _;
 
 use self::notices::notices;
 use super::address;
+use super::help;
+use super::words::{self, Flag, Word};
 use crate::base::address::{Address, shown};
 use crate::base::go_duration;
 use crate::base::report::OneLine;
@@ -149,40 +151,28 @@ impl Settings {
     /// word that is no flag ends it, and what follows is ignored: the official chart passes `2>&1`.
     /// `None` when help is asked for.
     fn apply_words(&mut self, words: &[String]) -> Option<Vec<Mistake>> {
-        let mut mistakes = Vec::new();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let Some(flag) = word.strip_prefix('-').map(|w| w.strip_prefix('-').unwrap_or(w))
-            else {
-                break;
-            };
-            if flag.is_empty() {
-                break;
-            }
-            let (name, mut value) = match flag.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (flag, None),
-            };
-            if matches!(name, "h" | "help") {
-                return None;
-            }
-            let option = format!("-{name}");
-            let Some(row) = TABLE.iter().find(|row| row.flag == name && !name.is_empty()) else {
-                mistakes.push(Mistake { option, value: None, message: "unknown flag".into() });
-                continue;
-            };
-            if value.is_none() {
-                value = match row.field {
-                    Field::Switch(_) => Some("true"),
-                    _ => words.next().map(String::as_str),
-                };
-            }
-            match value {
-                Some(value) => mistakes.extend(self.apply(row, option, value)),
-                None => {
-                    mistakes.push(Mistake { option, value: None, message: "needs a value".into() });
-                }
-            }
+        let flags: Vec<Flag<'_>> = TABLE
+            .iter()
+            .map(|row| Flag {
+                long: row.flag,
+                short: None,
+                is_switch: matches!(row.field, Field::Switch(_)),
+            })
+            .collect();
+        let line = words::read(words, &flags, true);
+        if line.help {
+            return None;
+        }
+        let mut mistakes: Vec<Mistake> = line
+            .mistakes
+            .into_iter()
+            .map(|(option, message)| Mistake { option, value: None, message })
+            .collect();
+        for word in line.words {
+            let Word::Flag { index, value } = word else { continue };
+            let Some(row) = TABLE.get(index) else { continue };
+            let value = value.as_deref().unwrap_or("true");
+            mistakes.extend(self.apply(row, format!("-{}", row.flag), value));
         }
         Some(mistakes)
     }
@@ -325,7 +315,8 @@ fn help() -> String {
         } else {
             format!(" (default {})", row.default)
         };
-        text.push_str(&format!("  {flag}{}\n      {}{default}\n", row.variable(), row.doc));
+        help::wrap(&format!("{flag}{}", row.variable()), 2, &mut text);
+        help::wrap(&format!("{}{default}", row.doc), 6, &mut text);
     }
     text
 }

@@ -1,23 +1,37 @@
 //! The mode `inject`: the webhook's decision about manifests in files.
 
-use std::fmt::Write as _;
+mod explaining;
 
 use crate::adapter::manifest::{self, Form};
-use crate::base::json::Json;
-use crate::domain::inject::manifest::{Found, inject};
+use crate::base::rewrite::{self, Edit, Kept};
+use crate::base::source::Document;
+use crate::domain::inject::manifest::{Findings, Found, inject};
 use crate::domain::inject::{InjectConfig, Verdict};
-use crate::run::limits::FILE_BYTES_MAX;
+use crate::run::limits::MANIFEST_BYTES_MAX;
 
 /// What to do.
 pub(crate) struct Options {
     /// The webhook's settings.
     pub(crate) config: InjectConfig,
-    /// Print what was decided and why instead of manifests.
-    pub(crate) explain: bool,
-    /// `-` is standard input.
+    /// Tell what was decided and why instead of printing manifests.
+    pub(crate) explain: Option<Telling>,
+    /// Files and folders; `-` is standard input.
     pub(crate) files: Vec<String>,
     /// For manifests that name none.
     pub(crate) namespace: String,
+    /// Whether a warning is a failure.
+    pub(crate) strict: bool,
+}
+
+/// How decisions are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Every setting and everything that is added, line by line.
+    All,
+    /// One JSON document.
+    Json,
+    /// What differs from the defaults, and what comes of it.
+    Short,
 }
 
 /// What to print, and whether everything went well. After a denial or a file that cannot be read there is
@@ -30,72 +44,203 @@ pub(crate) struct Report {
 
 /// Reads the files and injects into what they hold.
 pub(crate) fn run(options: &Options) -> Report {
-    let mut report = Report { complaints: String::new(), good: true, output: String::new() };
-    let mut form = Form::Json;
-    let mut documents = Vec::new();
-    for file in &options.files {
-        let read = manifest::read(file, FILE_BYTES_MAX)
-            .and_then(|text| manifest::parse(&text).map_err(|clause| format!("{file}: {clause}")));
-        match read {
-            Ok((own, found)) => {
-                // YAML holds JSON, not the other way round.
-                form = if own == Form::Yaml || options.files.len() > 1 { Form::Yaml } else { own };
-                documents.extend(found);
-            }
-            Err(clause) => report.complain(&clause),
+    let mut session = Session::new(options);
+    for name in &options.files {
+        match manifest::list(name) {
+            Ok(files) => files.iter().for_each(|file| session.file(file)),
+            Err(clause) => session.complain(&clause),
         }
     }
-    for document in &mut documents {
-        for found in inject(document, &options.namespace, &options.config) {
-            report.tell(&found, options.explain);
-        }
-    }
-    if !options.explain {
-        report.print(form, &documents);
-    }
-    report
+    session.finish()
 }
 
-impl Report {
-    fn complain(&mut self, line: &str) {
-        self.good = false;
-        self.complaints.push_str(line);
-        self.complaints.push('\n');
-    }
+/// How many there were of what.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    denied: usize,
+    injected: usize,
+    objects: usize,
+    skipped: usize,
+    warnings: usize,
+}
 
-    fn print(&mut self, form: Form, documents: &[Json]) {
-        if self.good {
-            self.output = manifest::write(form, documents);
+/// A text that was read, and what is to be changed in it.
+struct Read {
+    edits: Vec<Edit>,
+    form: Form,
+    text: String,
+}
+
+struct Session<'o> {
+    options: &'o Options,
+    has_manifests: bool,
+    read: Vec<Read>,
+    report: Report,
+    told: explaining::Told,
+    totals: Totals,
+}
+
+impl<'o> Session<'o> {
+    fn new(options: &'o Options) -> Self {
+        let report = Report { complaints: String::new(), good: true, output: String::new() };
+        Self {
+            options,
+            has_manifests: false,
+            read: Vec::new(),
+            report,
+            told: explaining::Told::new(options.explain),
+            totals: Totals::default(),
         }
     }
 
-    fn tell(&mut self, found: &Found, explain: bool) {
-        let Found { explanation, name, outcome } = found;
-        if outcome.verdict == Verdict::Deny && !explain {
-            self.complain(&format!("{name}: {}", outcome.message));
-        } else if outcome.verdict == Verdict::Deny {
-            self.good = false;
-        }
-        let mut text = String::new();
-        let decision = match outcome.verdict {
-            Verdict::Deny => "deny",
-            Verdict::Inject => "inject",
-            Verdict::Skip => "skip",
+    fn file(&mut self, file: &str) {
+        let text = match manifest::read(file, MANIFEST_BYTES_MAX) {
+            Ok(text) => text,
+            Err(clause) => return self.complain(&clause),
         };
-        let reason = outcome.reason;
-        // Writing to a String cannot fail.
-        let _infallible = writeln!(text, "{name}: {decision} ({reason}): {}", outcome.message);
-        for line in explanation {
-            let _infallible = writeln!(text, "  {line}");
-        }
-        for warning in &outcome.warnings {
-            let _infallible = writeln!(text, "  warns {warning}");
-            if !explain {
-                let _infallible = writeln!(self.complaints, "{name}: warning: {warning}");
+        let (form, documents) = manifest::documents(&text);
+        let mut edits = Vec::new();
+        let mut lines = Lines { at: 0, line: 1 };
+        for document in documents {
+            match document {
+                Ok(document) => {
+                    let line = lines.of(&text, document.root.start());
+                    self.document(&format!("{file}:{line}"), file, &text, &document, &mut edits);
+                }
+                Err(clause) => self.complain(&format!("{file}: {clause}")),
             }
         }
-        if explain {
-            self.output.push_str(&text);
+        self.read.push(Read { edits, form, text });
+    }
+
+    /// `place` is for people.
+    fn document(
+        &mut self,
+        place: &str,
+        file: &str,
+        text: &str,
+        document: &Document,
+        edits: &mut Vec<Edit>,
+    ) {
+        let mut json = document.root.to_json();
+        let findings = inject(&mut json, &self.options.namespace, &self.options.config);
+        if !findings.is_manifest {
+            self.warn(file, place, "", "no object of Kubernetes, which has a kind: left as it is");
         }
+        let Findings { is_manifest, objects, pods, strays } = findings;
+        self.has_manifests |= is_manifest;
+        self.totals.objects += objects;
+        let injects = pods.iter().any(|found| found.outcome.verdict == Verdict::Inject);
+        for found in pods {
+            self.pod(file, &found);
+        }
+        for stray in strays {
+            self.warn(file, &stray.object, &stray.path, &stray.message);
+        }
+        if injects
+            && self.options.explain.is_none()
+            && rewrite::rewrite(text, document, &json, edits) == Kept::ValuesOnly
+        {
+            self.report.complaints.push_str(&format!(
+                "{place}: note: comments and order of this document are not kept: others refer to what changes in it\n"
+            ));
+        }
+    }
+
+    fn pod(&mut self, file: &str, found: &Found) {
+        match found.outcome.verdict {
+            Verdict::Deny => self.totals.denied += 1,
+            Verdict::Inject => self.totals.injected += 1,
+            Verdict::Skip => self.totals.skipped += 1,
+        }
+        let is_explained = self.options.explain.is_some();
+        if found.outcome.verdict == Verdict::Deny {
+            self.report.good = false;
+            if !is_explained {
+                self.complain(&format!("{found}: {}", found.outcome.message));
+            }
+        }
+        self.told.pod(file, found);
+        for warning in &found.outcome.warnings {
+            self.totals.warnings += 1;
+            if !is_explained {
+                self.report.complaints.push_str(&format!("{found}: warning: {warning}\n"));
+            }
+        }
+    }
+
+    fn warn(&mut self, file: &str, place: &str, path: &str, message: &str) {
+        self.totals.warnings += 1;
+        self.told.warning(file, place, path, message);
+        if self.options.explain.is_none() {
+            self.report.complaints.push_str(&format!("{place}: warning: {message}\n"));
+        }
+    }
+
+    fn complain(&mut self, line: &str) {
+        self.report.good = false;
+        self.report.complaints.push_str(line);
+        self.report.complaints.push('\n');
+    }
+
+    fn finish(mut self) -> Report {
+        if self.report.good && !self.has_manifests {
+            self.complain(&format!("no objects found in {}", self.options.files.join(", ")));
+        }
+        if self.options.strict && self.totals.warnings > 0 {
+            self.complain(&format!("--strict: {}", count(self.totals.warnings, "warning")));
+        }
+        if self.options.explain.is_some() {
+            self.report.output = self.told.finish(&self.totals);
+        } else if self.report.good {
+            self.report.output = joined(&self.read);
+        }
+        self.report
+    }
+}
+
+/// `1 pod`, `2 pods`
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// One stream of all texts. JSON texts follow each other; where some are YAML, all are documents of it, since
+/// YAML holds JSON.
+fn joined(read: &[Read]) -> String {
+    let is_yaml = read.iter().any(|read| read.form == Form::Yaml);
+    let mut out = String::new();
+    for (i, Read { edits, text, .. }) in read.iter().enumerate() {
+        let mut part = rewrite::apply(text, edits);
+        if read.len() > 1 {
+            if !out.is_empty() && !out.ends_with('\n') {
+                out.push('\n');
+            }
+            part = part.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(part);
+            let is_marked = part.starts_with("---") || part.starts_with('%');
+            // Readers guess by the first bytes what a stream is.
+            let is_first_json =
+                i == 0 && read.first().is_some_and(|first| first.form == Form::Json);
+            if is_yaml && !is_marked && (i > 0 || is_first_json) {
+                out.push_str("---\n");
+            }
+        }
+        if out.is_empty() { out = part } else { out.push_str(&part) }
+    }
+    out
+}
+
+/// Counts lines, from the start to later and later places.
+struct Lines {
+    at: usize,
+    line: usize,
+}
+
+impl Lines {
+    fn of(&mut self, text: &str, at: usize) -> usize {
+        let passed = text.get(self.at..at).unwrap_or_default();
+        self.line += passed.bytes().filter(|byte| *byte == b'\n').count();
+        self.at = at.max(self.at);
+        self.line
     }
 }

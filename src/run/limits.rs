@@ -98,6 +98,10 @@ pub(crate) const VAULT_REPLY_MEMORY_MAX: usize = 14 * 1024 * 1024;
 /// Bytes of a file that we read: tokens, certificates, template sources, configurations.
 pub(crate) const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of a manifest for `inject`: what fits into memory. Nobody but its owner brings it, and a cluster's
+/// pods are hundreds of megabytes.
+pub(crate) const MANIFEST_BYTES_MAX: usize = usize::MAX;
+
 /// Of a client of Vault.
 pub(crate) const VAULT_CLIENT: ClientLimits = ClientLimits {
     reply_bytes_max: VAULT_REPLY_BYTES_MAX,

@@ -206,13 +206,23 @@ fn the_list_of_the_webhooks_options_is_its_help() {
          of them named.\n\n\
          | variable | flag | what it says |\n|---|---|---|\n"
         .to_owned();
-    let mut lines = told.out.lines().skip_while(|line| !line.starts_with("  -"));
-    let mut count = 0;
-    while let (Some(names), Some(doc)) = (lines.next(), lines.next()) {
-        let (flag, variable) = names.trim().split_once(", ").unwrap_or(("", names.trim()));
-        assert!(variable.starts_with("AGENT_INJECT_"), "{names}");
-        writeln!(text, "| `{variable}` | {} | {} |", code(flag), cell(doc.trim())).unwrap();
-        count += 1;
+    // Names stand two columns from the margin, what is said of them six, each over as many lines as it takes.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines = told.out.lines().skip_while(|line| !line.starts_with("  -"));
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for line in lines {
+        let is_text = line.starts_with("      ");
+        match rows.last_mut() {
+            Some((_, doc)) if is_text => *doc = words(&format!("{doc} {line}")),
+            Some((names, doc)) if doc.is_empty() => *names = words(&format!("{names} {line}")),
+            _ => rows.push((words(line), String::new())),
+        }
+    }
+    let count = rows.len();
+    for (names, doc) in rows {
+        let (flag, variable) = names.split_once(", ").unwrap_or(("", &names));
+        assert!(variable.starts_with("AGENT_INJECT_") && !doc.is_empty(), "{names}: {doc}");
+        writeln!(text, "| `{variable}` | {} | {} |", code(flag), cell(&doc)).unwrap();
     }
     assert!(count > 30, "{}", told.out);
     check_generated("webhook-options.md", &text);

@@ -12,6 +12,7 @@
 
 mod agent;
 mod certificates;
+mod command_line;
 mod documents;
 mod fake_kube;
 mod fake_vault;

@@ -1,5 +1,7 @@
 //! What plain words mean, what is refused, and that everything written reads back.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn one(text: &str) -> String {

@@ -5,72 +5,126 @@
 //! the decision is made on a copy that has it, and it is taken out again afterwards: the API server will
 //! mount the real one into the agents as into any other container.
 
-use std::collections::BTreeMap;
+mod find;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::find::{Object, Step};
+use super::annotations::Key;
+use super::explain::{self, Explanation};
 use super::json_patch::{self, Dialect};
-use super::{InjectConfig, Outcome, Verdict, decide, explain};
+use super::{InjectConfig, Outcome, Verdict, decide};
 use crate::base::json::Json;
+
+/// What came of one document.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Whether the document is an object of Kubernetes, or a list of them.
+    pub is_manifest: bool,
+    /// Objects of Kubernetes: the document, or the items of its lists.
+    pub objects: usize,
+    /// Pods and pod templates, in the order of the document's keys.
+    pub pods: Vec<Found>,
+    /// Annotations of which nothing was made.
+    pub strays: Vec<Stray>,
+}
 
 /// One pod or pod template of a manifest.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// What the decision rests on, for `--explain`: one line each.
-    pub explanation: Vec<String>,
-    /// `Deployment default/web`
+    /// What the decision rests on.
+    pub explanation: Explanation,
+    /// The kind of the object that it is in.
+    pub kind: String,
+    /// That object's name, or its `generateName`.
     pub name: String,
+    /// That object's namespace.
+    pub namespace: String,
     /// What was decided.
     pub outcome: Outcome,
+    /// Where it stands in that object, `spec.template`; empty for a pod.
+    pub path: String,
+    /// Whether the object has others.
+    pub is_one_of_many: bool,
+}
+
+/// Annotations that stand where they have no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// `Deployment default/web`
+    pub object: String,
+    /// Where they stand in it: `metadata.annotations`.
+    pub path: String,
+    /// Which they are, and where to put them: one sentence.
+    pub message: String,
+}
+
+/// `Deployment default/web`, and which of several templates.
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)?;
+        if self.is_one_of_many { write!(f, " at {}", self.path) } else { Ok(()) }
+    }
 }
 
 /// Stands in for the token volume that the API server will add.
-const STAND_IN: &str = "kube-api-access-stand-in";
+pub(super) const STAND_IN: &str = "kube-api-access-stand-in";
 /// Where the API server mounts it.
 const STAND_IN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Says of a stand-in what its list was before.
+const STOOD_BEFORE: &str = "stoodBefore";
 
-/// Where the kinds of workloads keep their pod template.
-const TEMPLATES: [(&str, &[&str]); 9] = [
-    ("CronJob", &["spec", "jobTemplate", "spec", "template"]),
-    ("DaemonSet", &["spec", "template"]),
-    ("Deployment", &["spec", "template"]),
-    ("Job", &["spec", "template"]),
-    ("Pod", &[]),
-    ("PodTemplate", &["template"]),
-    ("ReplicaSet", &["spec", "template"]),
-    ("ReplicationController", &["spec", "template"]),
-    ("StatefulSet", &["spec", "template"]),
-];
-
-/// Injects into every pod of a document and tells what was decided about each. `namespace` is for
-/// documents that name none.
-pub fn inject(document: &mut Json, namespace: &str, config: &InjectConfig) -> Vec<Found> {
-    let kind = document.get("kind").and_then(Json::as_str).unwrap_or_default().to_owned();
-    if kind.ends_with("List")
-        && let Some(Json::Array(items)) = member(document, "items")
-    {
-        return items.iter_mut().flat_map(|item| inject(item, namespace, config)).collect();
+/// Injects into every pod and every pod template of a document, and tells what was decided about each.
+/// `namespace` is for objects that name none.
+pub fn inject(document: &mut Json, namespace: &str, config: &InjectConfig) -> Findings {
+    let mut findings = Findings::default();
+    for object in find::objects(document) {
+        findings.is_manifest = true;
+        findings.objects += usize::from(!object.is_list);
+        about_object(document, &object, namespace, config, &mut findings);
     }
-    let Some((_, path)) = TEMPLATES.iter().find(|(known, _)| *known == kind) else {
-        return Vec::new();
-    };
-    let text = |name: &str| {
-        let text = document.get("metadata").and_then(|m| m.get(name)).and_then(Json::as_str);
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let name = text("name").or_else(|| text("generateName")).unwrap_or_default();
-    let namespace = text("namespace").unwrap_or_else(|| namespace.to_owned());
-    let template = path.iter().try_fold(document, |node, part| member(node, part));
-    let Some(template) = template.filter(|template| template.as_object().is_some()) else {
-        return Vec::new();
-    };
-    let (outcome, explanation) = inject_pod(template, &namespace, config);
-    vec![Found { explanation, name: format!("{kind} {namespace}/{name}"), outcome }]
+    findings
+}
+
+fn about_object(
+    document: &mut Json,
+    object: &Object,
+    namespace: &str,
+    config: &InjectConfig,
+    findings: &mut Findings,
+) {
+    let Some(value) = find::at(document, &object.at) else { return };
+    let pods = find::pods(value, object);
+    let keys: BTreeSet<String> =
+        pods.iter().flat_map(|pod| find::annotations(value, pod)).map(str::to_owned).collect();
+    let namespace = object.namespace.as_deref().unwrap_or(namespace);
+    let full_name = format!("{} {namespace}/{}", object.kind, object.name);
+    for stray in find::strays(value, object, &pods, &keys) {
+        findings.strays.push(Stray { object: full_name.clone(), ..stray });
+    }
+    let is_one_of_many = pods.len() > 1;
+    for pod in pods {
+        let path = find::text(&pod);
+        let steps: Vec<Step> = object.at.iter().cloned().chain(pod).collect();
+        let Some(template) = find::at(document, &steps) else { continue };
+        let (outcome, explanation) = inject_pod(template, namespace, config);
+        findings.pods.push(Found {
+            explanation,
+            kind: object.kind.clone(),
+            name: object.name.clone(),
+            namespace: namespace.to_owned(),
+            outcome,
+            path,
+            is_one_of_many,
+        });
+    }
 }
 
 fn inject_pod(
     template: &mut Json,
     namespace: &str,
     config: &InjectConfig,
-) -> (Outcome, Vec<String>) {
+) -> (Outcome, Explanation) {
     let mut pod = Json::Object(BTreeMap::from([
         ("kind".to_owned(), Json::String("Pod".into())),
         ("metadata".to_owned(), template.get("metadata").cloned().unwrap_or(Json::Null)),
@@ -83,8 +137,9 @@ fn inject_pod(
     }
     let object = pod.to_text();
     let mut outcome = decide(&object, namespace, config);
-    let explanation = explain::lines(&object, &outcome, config);
     if outcome.verdict != Verdict::Inject {
+        outcome.warnings.extend(unasked(template, &outcome));
+        let explanation = explain::explain(&object, &pod, &outcome, config);
         return (outcome, explanation);
     }
     let patched = json_patch::parse(&outcome.patch).and_then(|patch| {
@@ -93,8 +148,9 @@ fn inject_pod(
     if let Err(clause) = patched {
         outcome.verdict = Verdict::Deny;
         outcome.message = format!("the patch does not fit the manifest: {clause}");
-        return (outcome, explanation);
+        return (outcome, Explanation::default());
     }
+    let explanation = explain::explain(&object, &pod, &outcome, config);
     let (metadata, spec) = match pod {
         Json::Object(mut members) => (members.remove("metadata"), members.remove("spec")),
         _ => (None, None),
@@ -107,18 +163,31 @@ fn inject_pod(
     (outcome, explanation)
 }
 
+/// A pod says much about secrets, and not that it wants any.
+fn unasked(template: &Json, outcome: &Outcome) -> Option<String> {
+    let keys = find::annotations(template, &[]);
+    let first = keys.first().filter(|_| outcome.reason == "not-annotated")?;
+    let others = if keys.len() > 1 { " and others have" } else { " has" };
+    Some(format!("{first}{others} no effect without {}: \"true\"", Key::Inject))
+}
+
 fn member<'a>(value: &'a mut Json, name: &str) -> Option<&'a mut Json> {
     if let Json::Object(members) = value { members.get_mut(name) } else { None }
 }
 
-/// The list under a name, made when it is not there.
-fn list<'a>(value: &'a mut Json, name: &str) -> Option<&'a mut Vec<Json>> {
+/// The list under a name, made when it is not there, and what was there before: nothing, null or a list.
+fn list<'a>(value: &'a mut Json, name: &str) -> Option<(&'a mut Vec<Json>, Json)> {
     let Json::Object(members) = value else { return None };
+    let before = match members.get(name) {
+        None => Json::Bool(false),
+        Some(Json::Null) => Json::Null,
+        Some(_) => Json::Bool(true),
+    };
     let list = members.entry(name.to_owned()).or_insert(Json::Null);
     if *list == Json::Null {
         *list = Json::Array(Vec::new());
     }
-    if let Json::Array(items) = list { Some(items) } else { None }
+    if let Json::Array(items) = list { Some((items, before)) } else { None }
 }
 
 fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
@@ -130,7 +199,7 @@ fn add_stand_in(spec: &mut Json) {
     for group in ["containers", "initContainers"] {
         let Some(Json::Array(containers)) = member(spec, group) else { continue };
         for container in containers {
-            let Some(mounts) = list(container, "volumeMounts") else { continue };
+            let Some((mounts, before)) = list(container, "volumeMounts") else { continue };
             let path =
                 |mount: &Json| mount.get("mountPath").and_then(Json::as_str) == Some(STAND_IN_PATH);
             if !mounts.iter().any(path) {
@@ -138,28 +207,37 @@ fn add_stand_in(spec: &mut Json) {
                     ("mountPath", Json::String(STAND_IN_PATH.into())),
                     ("name", Json::String(STAND_IN.into())),
                     ("readOnly", Json::Bool(true)),
+                    (STOOD_BEFORE, before),
                 ]));
             }
         }
     }
-    if let Some(volumes) = list(spec, "volumes") {
+    if let Some((volumes, before)) = list(spec, "volumes") {
         let token = object([("path", Json::String("token".into()))]);
         let source = object([("serviceAccountToken", token)]);
         let projected = object([("sources", Json::Array(vec![source]))]);
-        volumes.push(object([("name", Json::String(STAND_IN.into())), ("projected", projected)]));
+        volumes.push(object([
+            ("name", Json::String(STAND_IN.into())),
+            ("projected", projected),
+            (STOOD_BEFORE, before),
+        ]));
     }
 }
 
-/// Takes it out again, and what became empty by that.
+/// Takes it out again; what becomes empty by that is what it was before.
 fn drop_stand_in(spec: &mut Json) {
     let is_stand_in = |item: &Json| item.get("name").and_then(Json::as_str) == Some(STAND_IN);
     let clean = |holder: &mut Json, name: &str| {
-        if let Some(Json::Array(items)) = member(holder, name) {
-            items.retain(|item| !is_stand_in(item));
-            if items.is_empty()
-                && let Json::Object(members) = holder
-            {
-                members.remove(name);
+        let Some(Json::Array(items)) = member(holder, name) else { return };
+        let Some(stand_in) = items.iter().position(is_stand_in).map(|at| items.remove(at)) else {
+            return;
+        };
+        items.retain(|item| !is_stand_in(item));
+        if let (true, Json::Object(members)) = (items.is_empty(), holder) {
+            match stand_in.get(STOOD_BEFORE) {
+                Some(Json::Null) => drop(members.insert(name.to_owned(), Json::Null)),
+                Some(Json::Bool(true)) => {}
+                _ => drop(members.remove(name)),
             }
         }
     };
@@ -172,57 +250,4 @@ fn drop_stand_in(spec: &mut Json) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(document: &str) -> (Json, Vec<Found>) {
-        let config = InjectConfig { address: "http://v".into(), ..InjectConfig::default() };
-        let mut json = Json::parse(document.as_bytes()).unwrap();
-        let found = inject(&mut json, "default", &config);
-        (json, found)
-    }
-
-    const TEMPLATE: &str = r#"{"metadata":{"annotations":{"vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/role":"r"}},"spec":{"containers":[{"name":"app"}]}}"#;
-
-    #[test]
-    fn every_kind_of_workload_is_found() {
-        for (kind, before, after) in [
-            ("Deployment", r#"{"template":"#, "}"),
-            ("CronJob", r#"{"jobTemplate":{"spec":{"template":"#, "}}}"),
-        ] {
-            let text = format!(
-                r#"{{"kind":"{kind}","metadata":{{"name":"x","namespace":"n"}},"spec":{before}{TEMPLATE}{after}}}"#
-            );
-            let (json, found) = run(&text);
-            assert_eq!(found[0].name, format!("{kind} n/x"));
-            assert_eq!(found[0].outcome.verdict, Verdict::Inject, "{}", found[0].outcome.message);
-            let text = json.to_text();
-            assert!(text.contains("vault-agent-init") && !text.contains(STAND_IN), "{text}");
-            assert!(!text.contains("kubernetes.io/serviceaccount\""), "{text}");
-        }
-        let list = format!(
-            r#"{{"kind":"List","items":[{{"kind":"Service"}},{{"kind":"Job","spec":{{"template":{TEMPLATE}}}}}]}}"#
-        );
-        assert_eq!(run(&list).1.len(), 1);
-        assert!(run(r#"{"kind":"ConfigMap"}"#).1.is_empty());
-        assert!(run(r#"{"kind":"Deployment","spec":null}"#).1.is_empty());
-        assert!(run("[]").1.is_empty());
-    }
-
-    #[test]
-    fn without_automount_the_agents_bring_their_own_token() {
-        let text = format!(r#"{{"kind":"Job","spec":{{"template":{TEMPLATE}}}}}"#).replace(
-            r#""spec":{"containers""#,
-            r#""spec":{"automountServiceAccountToken":false,"containers""#,
-        );
-        let (json, _) = run(&text);
-        assert!(json.to_text().contains("vault-injector-token"));
-    }
-
-    #[test]
-    fn what_is_not_injected_stays_as_it_is() {
-        let text = r#"{"kind":"Pod","metadata":{"name":"x"},"spec":{"containers":[{"name":"a"}]}}"#;
-        let (json, found) = run(text);
-        assert_eq!((json.to_text().as_str(), found[0].outcome.reason), (text, "not-annotated"));
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ mod compile;
 mod container;
 mod decide;
 mod doubts;
-mod explain;
+pub mod explain;
 pub mod json_patch;
 mod json_text;
 pub mod manifest;

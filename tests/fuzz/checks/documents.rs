@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vault_injector::base::json::Json;
 use vault_injector::base::time::Wall;
-use vault_injector::base::{go_duration, yaml};
+use vault_injector::base::{go_duration, rewrite, source, yaml};
 use vault_injector::domain::format::{self, Format, tiny};
 use vault_injector::domain::handover::Handover;
 use vault_injector::domain::inject::{InjectConfig, Verdict, json_patch, manifest};
@@ -60,26 +60,39 @@ fn decoded(document: &Json) {
 }
 
 fn manifests(text: &str) {
-    let documents = match Json::parse(text.as_bytes()) {
-        Ok(json) => vec![json],
-        Err(_) => yaml::parse(text).unwrap_or_default(),
+    let json = source::read_json(text);
+    let is_json = json.is_ok();
+    let documents = match json {
+        Ok(documents) => documents,
+        Err(_) => yaml::read(text).map_while(Result::ok).collect(),
     };
     let config = InjectConfig { address: "https://vault:8200".into(), ..InjectConfig::default() };
-    for document in documents.into_iter().filter(|document| *document != Json::Null) {
-        let mut after = document.clone();
+    let mut edits = Vec::new();
+    for document in &documents {
+        let before = document.root.to_json();
+        let mut after = before.clone();
         let found = manifest::inject(&mut after, "default", &config);
         let injects = |f: &manifest::Found| f.outcome.verdict == Verdict::Inject;
-        if !found.iter().any(injects) {
-            assert!(after == document, "changed without an injection");
+        if !found.pods.iter().any(injects) {
+            assert!(after == before, "changed without an injection");
         }
         let status = inject::annotations::Key::Status.to_string();
         let replaced = [status.as_str(), "shareProcessNamespace"];
-        assert_eq!(patched::lost(&document, &after, &replaced), None);
+        assert_eq!(patched::lost(&before, &after, &replaced), None);
         assert_in_yaml(&after);
-        for pod in found {
+        rewrite::rewrite(text, document, &after, &mut edits);
+        for pod in found.pods {
             let denied = pod.outcome.verdict == Verdict::Deny;
             assert!(!denied || !pod.outcome.message.is_empty(), "denied without a reason");
         }
+    }
+    // The text says the same, and a second time changes nothing.
+    let written = rewrite::apply(text, &edits);
+    if is_json {
+        assert_eq!(source::read_json(&written).map(|all| all.len()).ok(), Some(documents.len()));
+    } else if yaml::parse(text).is_ok() {
+        let read = yaml::parse(&written).unwrap_or_else(|e| panic!("broken by an injection: {e}"));
+        assert_eq!(read.len(), documents.len());
     }
 }
 

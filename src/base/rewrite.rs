@@ -1,0 +1,501 @@
+//! Changes a text so that it says something else, and leaves every line alone that says the same as before:
+//! comments, order of keys, quotes, line ends.
+//!
+//! A document is compared with what it is to say. What is new becomes lines of its own behind what stands
+//! before it, or, inside of braces and brackets, another item. Where that cannot be done, the smallest part
+//! around it is written anew, in the end the whole document.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::json::Json;
+use super::source::{Document, Member, Node, Shape};
+use super::yaml;
+
+/// One replacement in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// In bytes of the text; empty for an insertion.
+    pub at: Range<usize>,
+    /// What comes there.
+    pub text: String,
+}
+
+/// What became of what a text says beside its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Nothing is lost beside what was changed.
+    All,
+    /// The document was written anew: its comments are lost, and its keys are sorted.
+    ValuesOnly,
+}
+
+/// Adds to `edits` what makes the document of `text` say `wanted`. JSON stays JSON.
+pub fn rewrite(text: &str, document: &Document, wanted: &Json, edits: &mut Vec<Edit>) -> Kept {
+    if document.root.is(wanted) {
+        return Kept::All;
+    }
+    let mut rewriter = Rewriter::new(text, document);
+    if rewriter.change(&document.root, wanted).is_some() && rewriter.proves(wanted) {
+        edits.append(&mut rewriter.edits);
+        return Kept::All;
+    }
+    edits.push(rewriter.anew(wanted));
+    Kept::ValuesOnly
+}
+
+/// The text with the edits, which may come in any order but may not overlap; of insertions at one place the
+/// first comes first.
+pub fn apply(text: &str, edits: &[Edit]) -> String {
+    apply_to(text, 0..text.len(), edits)
+}
+
+fn apply_to(text: &str, range: Range<usize>, edits: &[Edit]) -> String {
+    let mut sorted: Vec<&Edit> = edits.iter().collect();
+    sorted.sort_by_key(|edit| (edit.at.start, edit.at.end));
+    let more: usize = edits.iter().map(|edit| edit.text.len()).sum();
+    let mut out = String::with_capacity(range.len() + more);
+    let mut from = range.start;
+    for edit in sorted {
+        out.push_str(text.get(from..edit.at.start).unwrap_or_default());
+        out.push_str(&edit.text);
+        from = edit.at.end.max(from);
+    }
+    out.push_str(text.get(from..range.end).unwrap_or_default());
+    out
+}
+
+/// `None` of its methods means that a part cannot be changed in its place; edits that were made before count
+/// no more.
+struct Rewriter<'t> {
+    document: &'t Document,
+    edits: Vec<Edit>,
+    line_end: &'static str,
+    text: &'t str,
+}
+
+impl<'t> Rewriter<'t> {
+    fn new(text: &'t str, document: &'t Document) -> Self {
+        let rest = text.get(document.root.span.start..).unwrap_or_default();
+        let first = rest.find('\n').and_then(|end| rest.get(..end)).unwrap_or_default();
+        let line_end = if first.ends_with('\r') { "\r\n" } else { "\n" };
+        Self { document, edits: Vec::new(), line_end, text }
+    }
+
+    /// Changes the inside of a value, or makes no edit.
+    fn change(&mut self, node: &Node, wanted: &Json) -> Option<()> {
+        let before = self.edits.len();
+        let changed = self.change_or_leave_rests(node, wanted);
+        if changed.is_none() {
+            self.edits.truncate(before);
+        }
+        changed
+    }
+
+    fn change_or_leave_rests(&mut self, node: &Node, wanted: &Json) -> Option<()> {
+        if self.document.shared.contains(&node.anchor) {
+            return None;
+        }
+        match (&node.shape, wanted) {
+            (Shape::Map { flow, members, merged }, Json::Object(wanted)) => {
+                let own: BTreeMap<&str, &Member> =
+                    members.iter().filter_map(|m| Some((m.key.as_deref()?, m))).collect();
+                if own.keys().any(|key| !wanted.contains_key(*key)) {
+                    return None;
+                }
+                let mut changed = Vec::new();
+                // In the order of the text, of a key that stands twice the last.
+                for member in members {
+                    let Some(key) = member.key.as_deref() else { continue };
+                    let Some(wanted) = wanted.get(key) else { continue };
+                    let counts = own.get(key).is_some_and(|last| last.key_span == member.key_span);
+                    if counts && !member.value.is(wanted) {
+                        changed.push((key, member, wanted));
+                    }
+                }
+                let is_new = |key: &String, value| {
+                    !own.contains_key(key.as_str()) && merged.get(key) != Some(value)
+                };
+                let added: Vec<(&String, &Json)> =
+                    wanted.iter().filter(|(key, value)| is_new(key, value)).collect();
+                match flow {
+                    None => self.block_map(node, members, &changed, &added),
+                    Some(inner) => self.flow_map(node, *inner, members, &changed, &added),
+                }
+            }
+            (Shape::List { flow, items }, Json::Array(wanted)) => match flow {
+                None => self.block_list(items, wanted),
+                Some(inner) => self.flow_list(node, *inner, items, wanted),
+            },
+            _ => None,
+        }
+    }
+
+    fn block_map(
+        &mut self,
+        node: &Node,
+        members: &[Member],
+        changed: &[(&str, &Member, &Json)],
+        added: &[(&String, &Json)],
+    ) -> Option<()> {
+        let column = self.key_column(members)?;
+        for (key, member, wanted) in changed {
+            if self.change(&member.value, wanted).is_none() {
+                self.may_go(&member.value)?;
+                let end = self.line_after(&member.value)?;
+                let mut lines = String::new();
+                yaml::write_member_at(key, wanted, column, &mut lines);
+                self.lines(member.key_span.start..end, lines);
+            }
+        }
+        if added.is_empty() {
+            return Some(());
+        }
+        let at = self.behind_comments(self.line_after(node)?, column);
+        let mut lines = String::new();
+        for (key, value) in added {
+            lines.extend(std::iter::repeat_n(' ', column));
+            yaml::write_member_at(key, value, column, &mut lines);
+        }
+        self.lines(at..at, lines);
+        Some(())
+    }
+
+    fn block_list(&mut self, items: &[Node], wanted: &[Json]) -> Option<()> {
+        let column = items.iter().find_map(|item| self.column(self.dash(item)?))?;
+        let mut old = items.iter().enumerate().peekable();
+        for wanted in wanted {
+            let mut lines = String::new();
+            yaml::write_items(std::slice::from_ref(wanted), column, &mut lines);
+            if let Some((_, item)) = old.next_if(|(_, item)| is_for(item, wanted)) {
+                if !item.is(wanted) && self.change(item, wanted).is_none() {
+                    self.may_go(item)?;
+                    let at = self.dash(item)?..self.line_after(item)?;
+                    self.lines(at, lines.trim_start_matches(' ').to_owned());
+                }
+                continue;
+            }
+            let before = match old.peek() {
+                Some((i, _)) => i.checked_sub(1).and_then(|i| items.get(i)),
+                None => items.last(),
+            };
+            let at = match before {
+                Some(item) => self.behind_comments(self.line_after(item)?, column + 1),
+                None => self.blank_line_start(self.dash(items.first()?)?)?,
+            };
+            self.lines(at..at, lines);
+        }
+        old.next().is_none().then_some(())
+    }
+
+    fn flow_map(
+        &mut self,
+        node: &Node,
+        inner: usize,
+        members: &[Member],
+        changed: &[(&str, &Member, &Json)],
+        added: &[(&String, &Json)],
+    ) -> Option<()> {
+        let layout = self.layout(node, members.first().map(|member| member.key_span.start));
+        for (_, member, wanted) in changed {
+            self.flow_value(&member.value, wanted, &layout)?;
+        }
+        let texts = added.iter().map(|(key, value)| {
+            format!("{}: {}", Json::String((*key).clone()).to_text(), layout.text(value))
+        });
+        self.flow_insert(inner, members.last().map(|last| &last.value), texts, &layout)
+    }
+
+    fn flow_list(
+        &mut self,
+        node: &Node,
+        inner: usize,
+        items: &[Node],
+        wanted: &[Json],
+    ) -> Option<()> {
+        let layout = self.layout(node, items.first().map(|item| item.span.start));
+        let mut old = items.iter().enumerate().peekable();
+        for wanted in wanted {
+            if let Some((_, item)) = old.next_if(|(_, item)| is_for(item, wanted)) {
+                if !item.is(wanted) {
+                    self.flow_value(item, wanted, &layout)?;
+                }
+                continue;
+            }
+            match old.peek() {
+                Some((0, first)) => {
+                    let text = format!("{},{}", layout.text(wanted), layout.gap());
+                    self.edits.push(Edit { at: first.span.start..first.span.start, text });
+                }
+                Some((i, _)) => {
+                    let before = items.get(i - 1);
+                    self.flow_insert(inner, before, [layout.text(wanted)].into_iter(), &layout)?;
+                }
+                None if items.is_empty() => return None,
+                None => {
+                    let texts = [layout.text(wanted)].into_iter();
+                    self.flow_insert(inner, items.last(), texts, &layout)?;
+                }
+            }
+        }
+        old.next().is_none().then_some(())
+    }
+
+    fn flow_value(&mut self, node: &Node, wanted: &Json, layout: &Layout) -> Option<()> {
+        if self.change(node, wanted).is_some() {
+            return Some(());
+        }
+        self.may_go(node)?;
+        if node.span.is_empty() {
+            return None;
+        }
+        self.edits.push(Edit { at: node.span.clone(), text: layout.text(wanted) });
+        Some(())
+    }
+
+    /// New parts behind the last of a list or map in flow style, or as its first.
+    fn flow_insert(
+        &mut self,
+        inner: usize,
+        last: Option<&Node>,
+        texts: impl Iterator<Item = String>,
+        layout: &Layout,
+    ) -> Option<()> {
+        if last.is_some_and(|last| last.span.is_empty()) {
+            return None;
+        }
+        let at = last.map_or(inner, |last| last.span.end);
+        let mut text = String::new();
+        for part in texts {
+            if last.is_some() || !text.is_empty() {
+                text.push(',');
+                text.push_str(&layout.gap());
+            }
+            text.push_str(&part);
+        }
+        if !text.is_empty() {
+            self.edits.push(Edit { at: at..at, text });
+        }
+        Some(())
+    }
+
+    /// Whether a part may be written anew: nothing else refers to what stands in it.
+    fn may_go(&self, node: &Node) -> Option<()> {
+        if self.document.shared.is_empty() {
+            return Some(());
+        }
+        let inside = match &node.shape {
+            Shape::List { items, .. } => items.iter().try_for_each(|item| self.may_go(item)),
+            Shape::Map { members, .. } => {
+                members.iter().try_for_each(|member| self.may_go(&member.value))
+            }
+            Shape::Block(_) | Shape::Copy(_) | Shape::Leaf(_) => Some(()),
+        };
+        inside.filter(|()| !self.document.shared.contains(&node.anchor))
+    }
+
+    /// Reads documents with what YAML has beside keys, lists and texts once more.
+    fn proves(&self, wanted: &Json) -> bool {
+        let is_odd = |text: &str| text.contains('\r') && text.replace("\r\n", "").contains('\r');
+        if !self.document.unusual && !is_odd(self.text) {
+            return true;
+        }
+        let root = &self.document.root;
+        let start = self.line_start(root.span.start);
+        let ends = self.edits.iter().map(|edit| edit.at.end);
+        let end = ends.chain(self.line_after(root)).max().unwrap_or(root.span.end);
+        let text = apply_to(self.text, start..end, &self.edits);
+        yaml::parse(&text).is_ok_and(|read| matches!(read.as_slice(), [one] if one == wanted))
+    }
+
+    /// The whole document, written anew.
+    fn anew(&self, wanted: &Json) -> Edit {
+        let root = &self.document.root;
+        let is_flow = matches!(
+            root.shape,
+            Shape::List { flow: Some(_), .. } | Shape::Map { flow: Some(_), .. }
+        );
+        if is_flow {
+            return Edit { at: root.span.clone(), text: wanted.to_text() };
+        }
+        let end = self.line_after(root).unwrap_or(root.span.end);
+        let mut lines = String::new();
+        let start = self.blank_line_start(root.span.start).unwrap_or_else(|| {
+            lines.push('\n');
+            root.span.start
+        });
+        yaml::write(wanted, &mut lines);
+        Edit { at: start..end, text: lines.replace('\n', self.line_end) }
+    }
+}
+
+/// Whether an item of a list is what became of an old one: it has its name, or, without one, its texts.
+fn is_for(item: &Node, wanted: &Json) -> bool {
+    if item.is(wanted) {
+        return true;
+    }
+    let name = item.text("name");
+    let Shape::Map { members, .. } = &item.shape else { return false };
+    let mut leaves = members.iter().filter(|m| matches!(m.value.shape, Shape::Leaf(_))).peekable();
+    let is_kept = |member: &Member| {
+        let wanted = member.key.as_deref().and_then(|key| wanted.get(key));
+        wanted.is_some_and(|wanted| member.value.is(wanted))
+    };
+    name == wanted.get("name").and_then(Json::as_str)
+        && (name.is_some() || (leaves.peek().is_some() && leaves.all(is_kept)))
+}
+
+/// Places in lines.
+impl Rewriter<'_> {
+    fn lines(&mut self, at: Range<usize>, mut lines: String) {
+        if at.end == self.text.len() && !self.text.ends_with('\n') {
+            lines.truncate(lines.trim_end_matches('\n').len());
+            if at.is_empty() {
+                lines.insert(0, '\n');
+            }
+        }
+        let text = if self.line_end == "\n" { lines } else { lines.replace('\n', self.line_end) };
+        self.edits.push(Edit { at, text });
+    }
+
+    fn line_start(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        match before.rfind('\n') {
+            Some(end) => end + 1,
+            None if before.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len_utf8(),
+            None => 0,
+        }
+    }
+
+    /// The start of a line that has only spaces before `at`.
+    fn blank_line_start(&self, at: usize) -> Option<usize> {
+        let start = self.line_start(at);
+        self.text.get(start..at)?.bytes().all(|byte| byte == b' ').then_some(start)
+    }
+
+    /// Spaces and dashes before `at` on its line; `None` when anything else stands there.
+    fn column(&self, at: usize) -> Option<usize> {
+        let before = self.text.get(self.line_start(at)..at)?;
+        let plain = before.bytes().all(|byte| matches!(byte, b' ' | b'-'));
+        (plain && !before.starts_with("---")).then_some(before.len())
+    }
+
+    /// Where all the keys stand.
+    fn key_column(&self, members: &[Member]) -> Option<usize> {
+        let column = self.column(members.first()?.key_span.start)?;
+        let is_there = |member: &Member| {
+            let after = self.text.get(member.key_span.end..).unwrap_or_default();
+            self.column(member.key_span.start) == Some(column)
+                && after.trim_start_matches([' ', '\t']).starts_with(':')
+        };
+        members.iter().all(is_there).then_some(column)
+    }
+
+    /// The dash of an item, when it is on the item's line.
+    fn dash(&self, item: &Node) -> Option<usize> {
+        let before = self.text.get(..item.span.start)?.trim_end_matches([' ', '\t']);
+        before.ends_with('-').then(|| before.len() - 1)
+    }
+
+    /// The start of the line behind a value, and behind the comment on its last line.
+    fn line_after(&self, node: &Node) -> Option<usize> {
+        let end = node.end();
+        if let Shape::Block(_) = node.last_leaf().shape {
+            // Ends with its last line, and so does a text that lacks it.
+            return self.blank_line_start(end).filter(|at| *at > 0 && *at <= end);
+        }
+        let rest = self.text.get(end..)?;
+        let line = rest.split('\n').next().unwrap_or_default();
+        let is_comment = line.trim_start().starts_with('#') && line.starts_with([' ', '\t']);
+        if !line.trim().is_empty() && !is_comment {
+            return None;
+        }
+        Some((end + line.len() + 1).min(self.text.len()))
+    }
+
+    /// Behind lines of comments that stand `column` or more from the margin: they belong to what is before.
+    fn behind_comments(&self, mut at: usize, column: usize) -> usize {
+        loop {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let line = rest.split_inclusive('\n').next().unwrap_or_default();
+            let comment = line.trim_start_matches(' ');
+            if !comment.starts_with('#') || line.len() - comment.len() < column {
+                return at;
+            }
+            at += line.len();
+        }
+    }
+
+    /// How new parts of a list or map in flow style are written: each on its line where the first is.
+    fn layout(&self, node: &Node, first: Option<usize>) -> Layout {
+        let indent = first.and_then(|first| {
+            let start = self.line_start(first);
+            let before = self.text.get(start..first)?;
+            (start > node.span.start && before.trim().is_empty()).then(|| before.to_owned())
+        });
+        let close = node.span.end.saturating_sub(1);
+        let outer = self.text.get(self.line_start(close)..close).unwrap_or_default();
+        let unit = indent.as_deref().and_then(|indent| indent.strip_prefix(outer));
+        let unit = unit.filter(|unit| !unit.is_empty()).unwrap_or("  ").to_owned();
+        Layout { indent, line_end: self.line_end, unit }
+    }
+}
+
+/// The mark that some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// How parts in flow style are laid out.
+struct Layout {
+    /// Before each part on its own line; `None` where parts share a line.
+    indent: Option<String>,
+    line_end: &'static str,
+    unit: String,
+}
+
+impl Layout {
+    /// Between two parts, behind the comma.
+    fn gap(&self) -> String {
+        match &self.indent {
+            Some(indent) => format!("{}{indent}", self.line_end),
+            None => " ".to_owned(),
+        }
+    }
+
+    fn text(&self, value: &Json) -> String {
+        let Some(indent) = &self.indent else { return value.to_text() };
+        let mut out = String::new();
+        self.pretty(value, &format!("{}{indent}", self.line_end), &mut out);
+        out
+    }
+
+    /// `start` is a line's end with the next line's indentation.
+    fn pretty(&self, value: &Json, start: &str, out: &mut String) {
+        let inside = format!("{start}{}", self.unit);
+        match value {
+            Json::Array(items) if !items.is_empty() => {
+                for (i, item) in items.iter().enumerate() {
+                    out.push(if i == 0 { '[' } else { ',' });
+                    out.push_str(&inside);
+                    self.pretty(item, &inside, out);
+                }
+                out.push_str(start);
+                out.push(']');
+            }
+            Json::Object(members) if !members.is_empty() => {
+                for (i, (key, value)) in members.iter().enumerate() {
+                    out.push(if i == 0 { '{' } else { ',' });
+                    out.push_str(&inside);
+                    out.push_str(&Json::String(key.clone()).to_text());
+                    out.push_str(": ");
+                    self.pretty(value, &inside, out);
+                }
+                out.push_str(start);
+                out.push('}');
+            }
+            other => out.push_str(&other.to_text()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
