@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod bounds;
 mod certificates;
 mod documents;
 mod fake_kube;
