@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod bounds;
 mod certificates;
 mod command_line;
 mod documents;

@@ -1,9 +1,5 @@
 //! What a render costs: allocations, counted, and processor time with room for a busy machine.
 
-#![expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,40 +7,7 @@ use vault_injector::base::json::Json;
 use vault_injector::domain::template::{Budget, Found, Outcome, Snapshot, Template, Want};
 use vault_injector::domain::vault::Reading;
 
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts what the current thread asks for.
-struct Counting;
-
-fn count() {
-    // A thread that ends has no counter any more.
-    let _ended = COUNT.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: everything is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::support::memory;
 
 const BUDGET: Budget = Budget { steps: 10_000_000, depth: 250, output_bytes: 16 * 1024 * 1024 };
 
@@ -88,11 +51,7 @@ fn render(template: &Template, snapshot: &Snapshot) -> usize {
 /// Allocations of one render, once it has settled.
 fn allocations(text: &str) -> usize {
     let (template, snapshot) = (parsed(text), snapshot());
-    let one = || {
-        let before = COUNT.get();
-        assert!(render(&template, &snapshot) > 0);
-        COUNT.get() - before
-    };
+    let one = || memory::measure(|| assert!(render(&template, &snapshot) > 0)).allocations;
     let first = one();
     assert!((0..5).all(|_| one() == first), "renders differ in what they allocate");
     first

@@ -25,7 +25,12 @@ pub(crate) fn container(
         Side::Init => (Key::InitJsonPatch, plan.init),
         Side::Sidecar => (Key::JsonPatch, plan.sidecar),
     };
-    let patch = match plan.notes.given(key).filter(|text| !text.is_empty()).map(json_patch::parse) {
+    let patch = match plan
+        .notes
+        .given(key)
+        .filter(|text| !text.is_empty())
+        .map(json_patch::parse_foreign)
+    {
         None => Vec::new(),
         Some(Ok(patch)) => patch,
         Some(Err(clause)) => {

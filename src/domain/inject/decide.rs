@@ -8,9 +8,11 @@ use super::annotations::{Key, Notes};
 use super::container::container;
 use super::doubts::of_skipped;
 use super::json_text::JsonText;
+use super::lists::too_many;
+use super::names;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
-use super::problems::{LISTED_MAX, Problems, Shown, warning};
-use super::review::{Container, Metadata, Pod, Review, Spec, Text};
+use super::problems::{LISTED_MAX, Problems, Shown, bounded, warning};
+use super::review::{Container, Metadata, Pod, Review, Spec, Text, check_depth};
 use super::shape::POD;
 use super::value::parse_bool;
 use super::{Answer, Decision, InjectConfig, ReviewError, Verdict, patch};
@@ -49,8 +51,8 @@ impl Outcome {
     }
 }
 
-/// Bytes of an object whose mistakes are looked for: API servers take 1.5 MiB.
-const EXPLAINED_BYTES_MAX: usize = 1 << 21;
+/// Bytes of an object whose mistakes are looked for: doing so makes a tree of it. Most pods have a tenth of that.
+const EXPLAINED_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of all keys and values, which the API server checks after us (`TotalAnnotationSizeLimitB`).
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that may be added to a pod: etcd keeps no larger object.
@@ -60,8 +62,14 @@ const SYSTEM_NAMESPACES: [&str; 2] = ["kube-public", "kube-system"];
 
 /// Decides about one AdmissionReview. Total: nonsense gets an answer or a [`ReviewError`], never a panic.
 pub fn answer(body: &[u8], config: &InjectConfig) -> Result<Answer, ReviewError> {
+    check_depth(body)?;
     // Nearly always the object is a pod: one pass over the body. Else a second look tells what it is.
     if let Ok(review) = Review::<'_, Pod<'_>>::parse(body) {
+        let metadata = review.request.object.as_ref().and_then(|pod| pod.metadata.as_ref());
+        if let Some(metadata) = metadata {
+            names::object(&metadata.name, false)?;
+            names::object(&metadata.generate_name, true)?;
+        }
         let object = || Some(Review::<'_, &RawValue>::parse(body).ok()?.request.object?.get());
         let namespace = &review.request.namespace;
         let outcome = about_request(&review, |pod| about_object(pod, &object, namespace, config));
@@ -87,7 +95,7 @@ fn about_request<O>(review: &Review<'_, O>, decide: impl FnOnce(&O) -> Outcome) 
 pub fn decide(object: &str, namespace: &str, config: &InjectConfig) -> Outcome {
     match serde_json::from_str(object) {
         Ok(pod) => about_object(&pod, &|| Some(object), namespace, config),
-        Err(_) => undecodable(object),
+        Err(error) => undecodable(object, &error),
     }
 }
 
@@ -245,15 +253,20 @@ fn inject(
 }
 
 /// Says where an object is not what the API defines, without quoting it.
-fn undecodable(object: &str) -> Outcome {
-    let text = if object.len() > EXPLAINED_BYTES_MAX { "null" } else { object };
-    let place = Json::parse(text.as_bytes()).map_err(|e| e.to_string());
-    let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
-    let clause = place
-        .err()
-        .unwrap_or_else(|| "something in it has the wrong type, stands twice or is null".into());
+fn undecodable(object: &str, error: &serde_json::Error) -> Outcome {
+    let clause = too_many(error).unwrap_or_else(|| wrong_place(object, error));
     let message = format!("the object is not a valid Pod: {clause}");
     Outcome::new(Verdict::Deny, "not-decodable", message)
+}
+
+fn wrong_place(object: &str, error: &serde_json::Error) -> String {
+    let vague = "something in it has the wrong type, stands twice or is null";
+    if object.len() > EXPLAINED_BYTES_MAX {
+        return format!("{vague}, at line {} column {} of it", error.line(), error.column());
+    }
+    let place = Json::parse(object.as_bytes()).map_err(|e| e.to_string());
+    let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
+    place.err().map_or_else(|| vague.into(), bounded)
 }
 
 fn respond<O>(review: &Review<'_, O>, mut outcome: Outcome) -> Answer {

@@ -40,14 +40,41 @@ impl fmt::Display for PatchError {
 
 impl std::error::Error for PatchError {}
 
-/// Bytes that all `copy` operations of a patch may make: each could double the document.
+/// What all `copy` operations of a patch may make: each could double the document. In bytes of text, and
+/// [`VALUE_WEIGHT`] for each value, since a value takes more memory than it has bytes.
 const COPIED_MAX: usize = 1 << 20;
+
+/// See [`COPIED_MAX`]: an object of one member takes 700 bytes.
+const VALUE_WEIGHT: usize = 350;
+
+/// Values in a patch that an annotation brings. A variable takes three, so that is more than a thousand of them; as
+/// objects of one member they take 3 MiB, a few times over while the patch is applied.
+const FOREIGN_VALUES_MAX: usize = 4096;
 
 /// Bytes of a patch. A pod's annotations hold 256 KiB; a patch of ours holds two agents.
 const PATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Operations of a patch. Each may move a whole array; one of ours has a few more than 20,000.
 const OPERATIONS_MAX: usize = 25_000;
+
+/// Reads a patch that an annotation brings, which may be anybody's.
+pub(crate) fn parse_foreign(text: &str) -> Result<Vec<Operation>, String> {
+    let (mut values, mut in_text, mut escaped) = (1_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' | b',' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    // Before anything is made of them.
+    if values > FOREIGN_VALUES_MAX {
+        return Err(format!("more than {FOREIGN_VALUES_MAX} values"));
+    }
+    parse(text)
+}
 
 /// Reads a patch: an array of operations; `null` is an empty one. The error is a clause.
 pub fn parse(text: &str) -> Result<Vec<Operation>, String> {
@@ -117,14 +144,16 @@ impl Operation {
                     return Err("copy of the whole document".into());
                 }
                 let value = match find(doc, &from, lenient)? {
-                    Some(value) => value.clone(),
+                    Some(value) => {
+                        *copied = copied.saturating_add(weight(value));
+                        if *copied > COPIED_MAX {
+                            return Err(format!("copies make more than {COPIED_MAX} bytes"));
+                        }
+                        value.clone()
+                    }
                     None if lenient => Json::Null,
                     None => return Err(absent(&from)),
                 };
-                *copied += value.to_text().len();
-                if *copied > COPIED_MAX {
-                    return Err(format!("copies make more than {COPIED_MAX} bytes"));
-                }
                 add(doc, &path()?, value, lenient)
             }
             "test" => {
@@ -293,6 +322,20 @@ fn remove(doc: &mut Json, path: &[String], lenient: bool) -> Result<Json, String
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Err(absent(path)),
     }
+}
+
+/// About what a copy of this takes.
+fn weight(value: &Json) -> usize {
+    VALUE_WEIGHT
+        + match value {
+            Json::Null | Json::Bool(_) => 0,
+            Json::Number(text) => text.len(),
+            Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(weight).sum(),
+            Json::Object(members) => {
+                members.iter().map(|(name, value)| name.len() + weight(value)).sum()
+            }
+        }
 }
 
 fn depth(value: &Json) -> usize {

@@ -1,6 +1,6 @@
 //! The webhook's decision: an AdmissionReview and the configuration in, an answer out.
 //!
-//! `review` borrows what is needed from the body, `annotations` holds the table of keys, `secrets` and
+//! `review` borrows what is needed from the body, `lists` bounds what that becomes, `annotations` holds the table of keys, `secrets` and
 //! `token` read groups of them, `plan` decides and checks, `container`, `agent_json` and `patch` write.
 
 mod agent_json;
@@ -13,8 +13,10 @@ mod doubts;
 pub mod explain;
 pub mod json_patch;
 mod json_text;
+mod lists;
 pub mod manifest;
 mod misspelt;
+mod names;
 mod patch;
 mod plan;
 mod problems;

@@ -1,53 +1,32 @@
 //! The parts of an AdmissionReview and of a Pod that a decision reads, borrowed from the body.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::ReviewError;
-
-/// A text that borrows unless it had escapes; `null` is the empty text, as in Go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Text<'a>(Cow<'a, str>);
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A list; `null` is the empty one.
-#[derive(Debug)]
-pub(crate) struct List<T>(pub(crate) Vec<T>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-/// A map of texts in the order of the body.
-#[derive(Debug, Default)]
-pub(crate) struct Texts<'a>(pub(crate) Vec<(Text<'a>, Text<'a>)>);
+use super::lists::Item;
+pub(crate) use super::lists::{List, Text, Texts};
+use super::{ReviewError, names};
 
 /// What the API server sends.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Envelope<'a, O> {
-    #[serde(borrow, default)]
     api_version: Text<'a>,
-    #[serde(borrow, default)]
     kind: Text<'a>,
-    #[serde(borrow)]
     request: Option<Request<'a, O>>,
 }
+
+/// What `apiVersion` may be.
+const VERSIONS: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
+
+/// What `kind` must be.
+const KIND: &str = "AdmissionReview";
+
+/// How deep a body may nest, also where nobody looks: what Go's decoder reads.
+const DEPTH_MAX: usize = 10_000;
 
 /// A review that has a request.
 pub(crate) struct Review<'a, O> {
@@ -277,24 +256,135 @@ macro_rules! only_objects {
 
 only_objects! { Container Metadata Mount Pod Spec Volume }
 
+impl Item for Container<'_> {
+    const WHAT: &'static str = "containers with their mounts";
+
+    fn count(&self) -> usize {
+        1 + self.volume_mounts.0.len()
+    }
+}
+
+impl Item for Mount<'_> {
+    const WHAT: &'static str = "mounts in one container";
+}
+
+impl Item for Volume<'_> {
+    const WHAT: &'static str = "volumes with their sources";
+
+    fn count(&self) -> usize {
+        1 + self.projected.as_ref().map_or(0, |projected| projected.sources.0.len())
+    }
+}
+
+impl Item for Source<'_> {
+    const WHAT: &'static str = "sources in one volume";
+}
+
+impl Item for VerbatimContainer<'_> {
+    const MAX: usize = <&RawValue>::MAX;
+    const WHAT: &'static str = "containers with their mounts and variables";
+
+    fn count(&self) -> usize {
+        1 + self.env.0.len() + self.volume_mounts.0.len()
+    }
+}
+
+/// Written out, since a body that says of itself that it is no review is not read any further.
+impl<'de, O: Deserialize<'de>> Deserialize<'de> for Envelope<'de, O> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvelopeVisitor<O>(PhantomData<O>);
+
+        impl<'de, O: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<O> {
+            type Value = Envelope<'de, O>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an AdmissionReview")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut api_version, mut kind, mut request) = (None, None, None);
+                while let Some(name) = map.next_key::<Text<'de>>()? {
+                    let twice = match &*name {
+                        "apiVersion" => {
+                            api_version.replace(map.next_value::<Text<'de>>()?).is_some()
+                        }
+                        "kind" => kind.replace(map.next_value::<Text<'de>>()?).is_some(),
+                        "request" => request.replace(map.next_value()?).is_some(),
+                        _ => {
+                            let _skipped = map.next_value::<IgnoredAny>()?;
+                            false
+                        }
+                    };
+                    let other = kind.as_ref().is_some_and(|kind| **kind != *KIND);
+                    let version = api_version.as_deref();
+                    if twice || other || version.is_some_and(|name| !VERSIONS.contains(&name)) {
+                        return Err(A::Error::custom(NO_REVIEW));
+                    }
+                }
+                let (api_version, kind) =
+                    (api_version.unwrap_or_default(), kind.unwrap_or_default());
+                Ok(Envelope { api_version, kind, request: request.flatten() })
+            }
+        }
+        deserializer.deserialize_map(EnvelopeVisitor(PhantomData))
+    }
+}
+
+/// How the error begins that a body without the right `kind` or `apiVersion` causes.
+const NO_REVIEW: &str = "not a review";
+
 impl<'a, O: Deserialize<'a>> Review<'a, O> {
     /// Reads a body with its object as an `O`; a `&RawValue` takes any object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
-        let envelope: Envelope<'a, O> = serde_json::from_slice(body).map_err(|e| {
-            let what = if e.is_data() { "is not an AdmissionReview" } else { "is not JSON" };
-            let place = format!("at line {} column {}", e.line(), e.column());
-            ReviewError { message: format!("the body {what}: {place}") }
-        })?;
-        let known = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
-        if &*envelope.kind != "AdmissionReview" || !known.contains(&&*envelope.api_version) {
-            let message = format!("the body is not an AdmissionReview of {}", known.join(" or "));
-            return Err(ReviewError { message });
+        let envelope: Envelope<'a, O> =
+            serde_json::from_slice(body).map_err(|error| no_review(&error))?;
+        if &*envelope.kind != KIND || !VERSIONS.contains(&&*envelope.api_version) {
+            return Err(ReviewError { message: unlike_a_review() });
         }
         let Some(request) = envelope.request else {
             return Err(ReviewError { message: "the AdmissionReview has no request".into() });
         };
+        names::uid(&request.uid)?;
+        names::namespace(&request.namespace)?;
         Ok(Self { api_version: envelope.api_version, request })
     }
+}
+
+fn no_review(error: &serde_json::Error) -> ReviewError {
+    if error.to_string().starts_with(NO_REVIEW) {
+        return ReviewError { message: unlike_a_review() };
+    }
+    let what = if error.is_data() { "is not an AdmissionReview" } else { "is not JSON" };
+    let place = format!("at line {} column {}", error.line(), error.column());
+    ReviewError { message: format!("the body {what}: {place}") }
+}
+
+fn unlike_a_review() -> String {
+    format!("the body is not an {KIND} of {}", VERSIONS.join(" or "))
+}
+
+/// Refuses what nests deeper than [`DEPTH_MAX`]. Each level takes two bytes, so usual bodies are not looked at.
+pub(crate) fn check_depth(body: &[u8]) -> Result<(), ReviewError> {
+    if body.len() / 2 <= DEPTH_MAX {
+        return Ok(());
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            let message = format!("the body nests deeper than {DEPTH_MAX}");
+            return Err(ReviewError { message });
+        }
+    }
+    Ok(())
 }
 
 impl<O> Request<'_, O> {
@@ -304,86 +394,5 @@ impl<O> Request<'_, O> {
         let kind = self.kind.as_ref().is_none_or(|k| k.group.is_empty() && &*k.kind == "Pod");
         let resource = self.resource.as_ref().is_none_or(|r| &*r.resource == "pods");
         create && kind && resource && self.sub_resource.is_empty()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-                Ok(Text::default())
-            }
-        }
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    list.push(item);
-                }
-                Ok(List(list))
-            }
-
-            fn visit_unit<E>(self) -> Result<List<T>, E> {
-                Ok(List::default())
-            }
-        }
-        deserializer.deserialize_any(ListVisitor(PhantomData))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextsVisitor;
-
-        impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Texts(pairs))
-            }
-
-            fn visit_unit<E>(self) -> Result<Texts<'de>, E> {
-                Ok(Texts::default())
-            }
-        }
-        deserializer.deserialize_any(TextsVisitor)
     }
 }

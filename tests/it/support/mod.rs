@@ -2,6 +2,7 @@
 
 pub(crate) mod fake_kube;
 pub(crate) mod fake_vault;
+pub(crate) mod memory;
 pub(crate) mod program;
 pub(crate) mod temp_dir;
 
