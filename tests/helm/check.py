@@ -21,7 +21,9 @@ sys.path.insert(0, str(Path(promql_parser.__file__).parents[1] / "cel"))
 import cel
 
 from kube_schema import complaint
+from notes import check_notes
 from objects import CHECKS, Objects, is_restricted, known_options
+from odd_values import WHOLE, check_odd_values
 from render import CHART, NAME, Refused, chart_objects, chart_texts, kustomize_objects
 
 VALUES = CHART / "values.yaml"
@@ -30,14 +32,12 @@ WITHOUT_VALUE = {"AGENT_INJECT_TLS_CA_CERT_FILE": "certificate.caBundle is the s
                  "AGENT_INJECT_SERVICE_ACCOUNT_DIR": "in pods it has its place; extraEnv sets another"}
 # Variables whose default is another one in the chart.
 OTHER_DEFAULT = {"AGENT_INJECT_LOG_FORMAT": "json", "AGENT_INJECT_TLS_AUTO": NAME, "AGENT_INJECT_USE_LEADER_ELECTOR": "true",
-                 "AGENT_INJECT_AGENT": "native", "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
+                 "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
                  "AGENT_INJECT_VAULT_ADDR": "https://vault.vault.svc:8200"}
 # What differs from the restricted level on purpose.
 UNRESTRICTED = {"host-network.yaml": ["a namespace of the host"]}
 # The oldest that the chart takes, the last without matchConditions, and the first with them.
 OLD_VERSIONS = ["1.25.0", "1.27.0", "1.28.0"]
-# Values that Kubernetes defines: each is one.
-WHOLE = {"podSecurityContext", "resources"}
 REFUSED = [
     ({"replicaCount": 3}, "additional properties 'replicaCount' not allowed"),
     ({"replicas": "3"}, "at '/replicas': got string, want integer"),
@@ -69,6 +69,21 @@ REFUSED = [
     ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "at '/podDisruptionBudget/maxUnavailable'"),
     ({"extraEnv": [{"nam": "A"}]}, "at '/extraEnv/0': missing property 'name'"),
     ({"podLabels": {"a": 1}}, "at '/podLabels/a': got number, want string"),
+    ({"fullnameOverride": "a.b"}, "at '/fullnameOverride': 'a.b' does not match pattern"),
+    ({"fullnameOverride": "1st"}, "at '/fullnameOverride': '1st' does not match pattern"),
+    ({"fullnameOverride": "x" * 50}, "at '/fullnameOverride': maxLength: got 50, want 49"),
+    ({"nameOverride": "a.b"}, "at '/nameOverride': 'a.b' does not match pattern"),
+    ({"serviceAccount": {"name": "a..b"}}, "at '/serviceAccount/name': 'a..b' does not match pattern"),
+    ({"image": {"repository": "registry.example/vault-injector:1.0"}}, "at '/image/repository': 'registry.example/vault-inj"),
+    ({"image": {"repository": "https://registry.example/x"}}, "at '/image/repository': 'https://registry.example/x' does not"),
+    ({"image": {"repository": ""}}, "at '/image/repository': '' does not match pattern"),
+    ({"agent": {"image": {"repository": "vault:1", "tag": "1"}}}, "at '/agent/image/repository': 'vault:1' does not match"),
+    ({"global": {"imageRegistry": "https://mirror.example"}}, "at '/global/imageRegistry': 'https://mirror.example' does not"),
+    ({"global": {"imagePullSecrets": "login"}}, "at '/global/imagePullSecrets': got string, want array"),
+    ({"template": {"leaseRenewalThreshold": "1.5"}}, "at '/template/leaseRenewalThreshold': '1.5' does not match pattern"),
+    ({"template": {"leaseRenewalThreshold": ""}}, "at '/template/leaseRenewalThreshold': '' does not match pattern"),
+    ({"strategy": {"type": "OnDelete"}}, "at '/strategy/type': value must be one of 'RollingUpdate', 'Recreate'"),
+    ({"strategy": {"rollingUpdate": {"maxUnavailable": "half"}}}, "at '/strategy/rollingUpdate/maxUnavailable': 'half' does"),
 ]
 
 
@@ -146,7 +161,9 @@ def check_chart():
     yield "every value is tried", missing
 
     schema = json.loads((CHART / "values.schema.json").read_text())
-    open_objects = [at for at, node in nodes(schema) if "properties" in node and node.get("additionalProperties") is not False]
+    # Below `global` are other charts' values, too.
+    open_objects = [at for at, node in nodes(schema)
+                    if "properties" in node and node.get("additionalProperties") is not False and at != "/global"]
     yield "the schema refuses what it does not know", open_objects
     for version in OLD_VERSIONS:
         objects = chart_objects({}, kube_version=f"v{version}")
@@ -225,9 +242,6 @@ def alike(objects, chart):
             container = manifest["spec"]["template"]["spec"]["containers"][0]
             # A variable that says the webhook's default says nothing; their order neither.
             container["env"] = {e["name"]: e for e in container["env"] if known.get(e["name"]) != e.get("value", "")}
-            # What `auto` says of this image; the chart lets it have any name.
-            if container["env"].get("AGENT_INJECT_AGENT", {}).get("value") == "native":
-                del container["env"]["AGENT_INJECT_AGENT"]
         result[kind, manifest["metadata"]["name"]] = manifest
     return result
 
@@ -279,7 +293,8 @@ def documented_values():
             waiting = []
     told = dict(rows)
     text = ("<!-- Written by tests/helm/check.py: change deploy/helm/vault-injector/values.yaml. -->\n\n# Values of the chart\n\n"
-            "An empty text or null leaves a setting to the webhook. Unknown names and wrong types are refused.\n\n"
+            "An empty text leaves a setting to the webhook, and so does null, which is refused for what is no setting of the webhook.\n"
+            "Unknown names and wrong types are refused.\n\n"
             "| value | default | what it says |\n|---|---|---|\n")
     default = yaml.safe_load(VALUES.read_text())
     silent = []
@@ -319,8 +334,9 @@ def main():
     args.add_argument("--binary", default=target / "debug/vault-injector")
     args.add_argument("--kustomize", default="")
     args = args.parse_args()
-    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_options(), check_expressions(),
-              check_vault_helm(), check_documents()]
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_odd_values(list(cases()), leaves, version),
+              check_notes(), check_options(), check_expressions(), check_vault_helm(), check_documents()]
     if args.kustomize:
         checks.append(check_kustomize(args.kustomize))
     else:
