@@ -10,6 +10,9 @@ tests/tools/kustomize prints LIBRARY.
 import argparse, itertools, json, os, re, subprocess, sys, tempfile
 from pathlib import Path
 
+if {"-h", "--help"} & set(sys.argv[1:]):
+    sys.exit(print(__doc__.strip()))
+
 import helm_python.chart
 import promql_parser
 import yaml
