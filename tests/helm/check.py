@@ -320,6 +320,15 @@ def check_vault_helm():
     yield "vault-helm-values.yaml has choices", [] if len(chosen) > 20 else [f"{chosen}"]
     yield "vault-helm-values.yaml names values of the chart", unknown
 
+    # That chart's liveness probe asks for readiness, which comes at last after the grace.
+    startup = json.loads((ROOT / "tests/it/vault_helm.json").read_text())["probes"]["startup"]
+    patience = startup["initialDelaySeconds"] + startup["periodSeconds"] * startup["failureThreshold"]
+    grace = re.search(r"pub const GRACE: Duration = Duration::from_secs\((\d+)\)", (ROOT / "src/domain/serving/replica.rs").read_text())
+    document = (ROOT / "docs/install.md").read_text()
+    told = re.search(r"A start has (\d+) s there, and the webhook is ready after (\d+) s at the\s+latest", document)
+    right = grace and told and told.groups() == (str(patience), grace[1]) and int(grace[1]) * 2 <= patience
+    yield "the webhook is ready before that chart's patience ends", [] if right else [f"{patience}, {grace}, {told}"]
+
 
 def check_documents():
     text, silent = documented_values()
