@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
-"""Checks the scripts of the repository, and what the image says of itself.
+"""Checks the scripts of the repository, what the image says of itself, and what documents say of either.
 
-usage: check.py
+usage: check.py [--binary PATH]
 
 - Every script says with --help what it is for and does nothing else; a flag that it does not know ends it with 2.
 - Labels of Dockerfile.scratch are those of Cargo.toml, and the documented ways to build pass the commit.
+- Links, paths, log lines, metrics, some figures and the program's commands in documents are as the sources have them.
 
 Those that need packages find them in PYTHONPATH, as tests/run sets it.
 """
 import argparse, json, os, re, subprocess, sys, tempfile
 from pathlib import Path
+
+if {"-h", "--help"} & set(sys.argv[1:]):
+    sys.exit(print(__doc__.strip()))
+
+from documents import check_documents
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ["deploy", "tests", ".ci"]
@@ -97,9 +103,12 @@ def check_image():
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    args.add_argument("--binary", default=target / "debug/vault-injector")
+    args = args.parse_args()
     passed = failed = 0
-    for check in (check_scripts(), check_image()):
+    for check in (check_scripts(), check_image(), check_documents(args.binary)):
         for name, problems in check:
             passed, failed = passed + (not problems), failed + bool(problems)
             for problem in problems:
