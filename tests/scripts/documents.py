@@ -110,6 +110,14 @@ def check_commands(binary):
             yield f"{path.name}: {command}", problems
 
 
+def check_examples(binary):
+    """Manifests that people start from are injected without a word, and name what the README names."""
+    for name in ("examples/deployment.yaml", "deploy/example/workload.yaml"):
+        told = subprocess.run([binary, "inject", "-f", ROOT / name, "--vault-address", "https://vault:8200"], text=True, capture_output=True)
+        right = told.returncode == 0 and "vault-agent-init" in told.stdout and not told.stderr
+        yield f"{name} is injected", [] if right else [told.stderr or told.stdout]
+
+
 def check_tables():
     """Lists of install.md that the chart decides."""
     text = (ROOT / "docs/install.md").read_text()
@@ -139,4 +147,5 @@ def check_documents(binary):
     yield from check_operations()
     yield from check_figures()
     yield from check_tables()
+    yield from check_examples(binary)
     yield from check_commands(binary)
