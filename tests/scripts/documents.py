@@ -27,6 +27,28 @@ FIGURES = [
      [("src/domain/inject/container.rs", r"VARIABLE_BYTES_MAX: usize = (\d+) \* 1024")]),
 ]
 
+# Rows of the exit codes in docs/operations.md: (command, variables, code).
+EXIT_CODES = [
+    ("inject -f pod.yaml --vault-address https://vault:8200", {}, 0),
+    ("inject -f none.yaml", {}, 1),
+    ("inject -f pod.yaml", {}, 1),
+    ("inject --no-such-flag", {}, 2),
+    ("inject -f pod.yaml", {"AGENT_INJECT_RUN_AS_USER": "x"}, 2),
+    ("render --data canned.json my.tpl", {}, 0),
+    ("render --data canned.json wrong.tpl", {}, 1),
+    ("render --secret secret/db", {"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "x"}, 1),
+    ("render --data canned.json none.tpl", {}, 2),
+    ("render --data wrong.tpl my.tpl", {}, 2),
+    ("render --no-such-flag", {}, 2),
+    ("webhook --no-such-flag", {"AGENT_INJECT_VAULT_ADDR": "https://vault:8200"}, 2),
+    ("webhook", {"AGENT_INJECT_VAULT_ADDR": "https://vault:8200", "AGENT_INJECT_LOG_LEVEL": "loud"}, 2),
+    ("webhook", {"AGENT_INJECT_VAULT_ADDR": "https://vault:8200", "AGENT_INJECT_LISTEN": "127.0.0.1:0",
+                 "AGENT_INJECT_TLS_CERT_FILE": "none", "AGENT_INJECT_TLS_KEY_FILE": "none"}, 1),
+    ("agent-init", {}, 2),
+    ("agent-sidecar -config=none", {}, 2),
+    ("agent-init -config=wrong.tpl", {}, 2),
+]
+
 
 def anchors(path):
     heads = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
@@ -95,6 +117,7 @@ def check_commands(binary):
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": annotations}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        (home / "wrong.tpl").write_text("{{ with")
         (home / "pod.yaml").write_text(json.dumps(pod))
         (home / "my.tpl").write_text('{{ with secret "secret/db" }}{{ .Data.data.password }}{{ end }}')
         canned = re.search(r"(?m)^echo '(.*)' > canned\.json$", (ROOT / "README.md").read_text())
@@ -108,6 +131,10 @@ def check_commands(binary):
                 told = subprocess.run(["sh", "-c", command], cwd=folder, env=env, text=True, capture_output=True, timeout=60)
                 problems = [] if told.returncode == 0 and told.stdout else [f"{told.returncode} {told.stdout} {told.stderr}"]
             yield f"{path.name}: {command}", problems
+        for command, variables, code in EXIT_CODES:
+            told = subprocess.run([binary, *command.split()], cwd=folder, env=env | variables, text=True, capture_output=True, timeout=60)
+            problems = [] if told.returncode == code else [f"{told.returncode}: {told.stdout} {told.stderr}"]
+            yield f"{command} {variables or ''} ends with {code}", problems
 
 
 def check_examples(binary):
