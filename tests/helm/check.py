@@ -111,9 +111,6 @@ def leaves(tree, at=()):
 
 
 def check_objects(binary):
-    container = {"name": "app", "image": "app", "securityContext": {"runAsUser": 1}}
-    annotations = {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/role": "app"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app", "annotations": annotations}, "spec": {"containers": [container]}}
     for name, values in cases():
         objects = Objects(chart_objects(values))
         for check in CHECKS:
@@ -126,7 +123,7 @@ def check_objects(binary):
         yield f"{name} is the same each time", [] if chart_texts(values) == texts else ["it differs"]
         # What the webhook itself says to these variables.
         env = {n: v for n, v in objects.env.items() if isinstance(v, str)}
-        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(pod), env=env, text=True, capture_output=True)
+        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(asking_pod()), env=env, text=True, capture_output=True)
         injected = told.returncode == 0 and "vault-agent" in told.stdout
         yield f"{name} is accepted by the webhook", [] if injected else [told.stderr or "not injected"]
 
@@ -186,6 +183,31 @@ def nodes(schema, at=""):
             yield from nodes(node, f"{at}/{name}")
     if isinstance(schema.get("items"), dict):
         yield from nodes(schema["items"], f"{at}/-")
+
+
+def asking_pod():
+    """A pod that asks for agents."""
+    container = {"name": "app", "image": "app", "securityContext": {"runAsUser": 1}}
+    annotations = {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/role": "app"}
+    metadata = {"name": "app", "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+
+
+def check_reservations(binary):
+    """What values.yaml says agents reserve where nobody says more."""
+    text = VALUES.read_text()
+    for flavor, image in (("native", "vault-injector:1"), ("vault", "hashicorp/vault:1")):
+        env = {"AGENT_INJECT_VAULT_ADDR": "https://vault:8200", "AGENT_INJECT_VAULT_IMAGE": image}
+        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(asking_pod()), env=env, text=True, capture_output=True)
+        agent = next(c for c in json.loads(told.stdout)["spec"]["containers"] if c["name"] == "vault-agent")
+        problems = []
+        for words, kind, resource in (("CPU that each agent reserves", "requests", "cpu"), ("CPU limit", "limits", "cpu"),
+                                      ("Memory that each agent reserves", "requests", "memory"), ("Memory limit", "limits", "memory")):
+            said = re.search(rf"# {words}.*?if empty (\w+) \(native\) or (\w+) \(vault\)", text)
+            want = said[1 if flavor == "native" else 2]
+            have = agent["resources"].get(kind, {}).get(resource, "none")
+            problems += [f"{kind} {resource}: {have}, values.yaml says {want}"] if have != want else []
+        yield f"{flavor} agents reserve what values.yaml says", problems
 
 
 def check_options():
@@ -348,7 +370,7 @@ def main():
     args = args.parse_args()
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     checks = [check_objects(args.binary), check_refusals(), check_chart(), check_odd_values(list(cases()), leaves, version),
-              check_notes(), check_options(), check_expressions(), check_vault_helm(), check_documents()]
+              check_notes(), check_reservations(args.binary), check_options(), check_expressions(), check_vault_helm(), check_documents()]
     if args.kustomize:
         checks.append(check_kustomize(args.kustomize))
     else:
