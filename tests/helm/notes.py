@@ -1,7 +1,9 @@
 """NOTES.txt: what a person is told to type fits the values."""
 import itertools, re
 
-from render import chart_texts
+import yaml
+
+from render import ROOT, chart_texts
 
 TYPES = ["kubernetes", "jwt", "approle", "token_file", "aws", "cert"]
 # (vault.auth.path, mount, namespace in it); without a mount it is no path of a login.
@@ -54,5 +56,17 @@ def check_notes():
     for repository, registry, nowhere in IMAGES:
         text = notes({"image": {"repository": repository}, "global": {"imageRegistry": registry}})
         yield f"notes on {repository} of {registry!r}", [] if ("WARNING: image.repository" in text) is nowhere else [text]
+    for document in ("README.md", "docs/install.md"):
+        commands = re.findall(r"(?m)^helm upgrade --install .*", (ROOT / document).read_text().replace("\\\n", " "))
+        for command in commands:
+            values = {}
+            for path, value in re.findall(r"--set ([\w.]+)=(\S+)", command):
+                *parents, last = path.split(".")
+                node = values
+                for key in parents:
+                    node = node.setdefault(key, {})
+                node[last] = yaml.safe_load(value)
+            yield f"{document}: {values} warn of nothing", ["WARNING"] if "WARNING" in notes(values) else []
+        yield f"{document} installs the chart", [] if commands else ["it does not"]
     wide = [line for line in notes({}).splitlines() if len(line) > 120]
     yield "notes fit a screen", wide
