@@ -73,10 +73,17 @@ def rendered(values):
         return None, str(refused)
 
 
+def beside_env(objects):
+    """The objects without the webhook's variables."""
+    objects = copy.deepcopy(objects)
+    del objects.container["env"]
+    return objects.all
+
+
 def check_null(cases, default):
     """Null is refused in words, or it leaves an option to the webhook; it never becomes another value."""
     for name, values in cases:
-        told = Objects(chart_objects(values)).env
+        usual = Objects(chart_objects(values))
         problems = []
         for at in paths(default):
             where = ".".join(at)
@@ -85,10 +92,12 @@ def check_null(cases, default):
                 if not re.search(r"missing propert|^execution error at \S+ [a-z]", why):
                     problems.append(f"{where}: {why}")
                 continue
-            odd = {n: v for n, v in got.env.items() if v != told.get(n)}
-            if odd and (also := rendered(without(values, at))[0]):
+            odd = {n: v for n, v in got.env.items() if v != usual.env.get(n)}
+            changed = beside_env(got) != beside_env(usual) and at[0] not in WHOLE
+            if (odd or changed) and (also := rendered(without(values, at))[0]):
                 odd = {n: v for n, v in odd.items() if v != also.env.get(n)}
-            if odd or nulls(got.all) or any(re.search(r"<nil>|<no value>", str(o)) for o in got.all):
+                changed = changed and beside_env(got) != beside_env(also)
+            if odd or changed or nulls(got.all) or any(re.search(r"<nil>|<no value>", str(o)) for o in got.all):
                 problems.append(f"{where}: {odd or 'a gap'}")
         yield f"{name} with null", problems
 
