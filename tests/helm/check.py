@@ -55,6 +55,7 @@ REFUSED = [
     ({"agent": {"resources": {"limits": {"gpu": 1}}}}, "additional properties 'gpu' not allowed"),
     ({"agent": {"image": {"tag": "1"}}}, "agent.image has a tag or digest: name its repository as well"),
     ({"agent": {"image": {"repository": "hashicorp/vault"}}}, "agent.image.repository is hashicorp/vault: give agent.image.tag"),
+    ({"agent": {"flavor": "vault"}}, "agent.flavor is vault, and the webhook's image has no agent of Vault"),
     ({"template": {"default": "yaml"}}, "at '/template/default': value must be one of 'map', 'json'"),
     ({"template": {"leaseRenewalThreshold": 90}}, "at '/template/leaseRenewalThreshold': maximum: got 90, want 1"),
     ({"template": {"staticSecretRenderInterval": "often"}}, "at '/template/staticSecretRenderInterval': 'often' does not"),

@@ -56,6 +56,13 @@ def check_notes():
     for repository, registry, nowhere in IMAGES:
         text = notes({"image": {"repository": repository}, "global": {"imageRegistry": registry}})
         yield f"notes on {repository} of {registry!r}", [] if ("WARNING: image.repository" in text) is nowhere else [text]
+    for address, vault, clear, public in [
+            ("https://v:8200", {}, False, True), ("HTTPS://v:8200", {}, False, True), ("http://v:8200", {}, True, False),
+            ("https://v:8200", {"caCert": "-----BEGIN CERTIFICATE-----"}, False, False),
+            ("https://v:8200", {"caCertFrom": {"name": "ca"}}, False, False), ("unix:///v", {}, False, False)]:
+        text = notes({"vault": {"address": address} | vault})
+        right = ("in clear" in text) is clear and ("public CAs alone" in text) is public
+        yield f"notes on {address} with {vault}", [] if right else [text]
     for document in ("README.md", "docs/install.md"):
         commands = re.findall(r"(?m)^helm upgrade --install .*", (ROOT / document).read_text().replace("\\\n", " "))
         for command in commands:

@@ -23,7 +23,7 @@ IMAGES = [
     ({"global": {"imageRegistry": "mirror.example"}, "image": {"repository": "team/x"}}, "mirror.example/team/x:0.1.0", None, [], True),
     ({"global": {"imageRegistry": "mirror.example"}, "agent": {"image": {"repository": "hashicorp/vault", "tag": "2"}}},
      "mirror.example/vault-injector:0.1.0", "mirror.example/hashicorp/vault:2", [], False),
-    ({"image": {"repository": "x"}, "agent": {"flavor": "vault"}}, "x:0.1.0", None, [], False),
+    ({"image": {"repository": "x"}, "agent": {"flavor": "native"}}, "x:0.1.0", None, [], True),
     ({"image": {"repository": "team/my-vault-injector"}}, "team/my-vault-injector:0.1.0", None, [], True),
     ({"global": {"imagePullSecrets": ["a", {"name": "b"}]}, "imagePullSecrets": [{"name": "b"}, {"name": "c"}]},
      "vault-injector:0.1.0", None, ["a", "b", "c"], False),

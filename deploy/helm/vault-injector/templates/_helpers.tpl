@@ -99,6 +99,9 @@ that a pod names is judged by its own name. */}}
 {{- define "vault-injector.flavor" -}}
 {{- $named := regexMatch "(^|/)vault-injector$" .Values.image.repository -}}
 {{- $flavor := .Values.agent.flavor | default "auto" -}}
+{{- if and (eq $flavor "vault") (not .Values.agent.image.repository) -}}
+{{- fail "agent.flavor is vault, and the webhook's image has no agent of Vault: name one in agent.image" -}}
+{{- end -}}
 {{- $own := and (eq $flavor "auto") (not .Values.agent.image.repository) -}}
 {{- and $own (not $named) | ternary "native" $flavor -}}
 {{- end -}}
