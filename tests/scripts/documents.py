@@ -27,6 +27,11 @@ FIGURES = [
      [("src/domain/inject/container.rs", r"VARIABLE_BYTES_MAX: usize = (\d+) \* 1024")]),
 ]
 
+# What README.md says to look for when something does not work, as far as the words are ours.
+OWN_WORDS = ["no secret exists at", "cannot reach Vault at", "the token lacks", "both become the variable",
+             "a client does not trust the certificate"]
+# The words of others there: Vault's, rustls'.
+FOREIGN_WORDS = ["invalid role name", "HTTP 403: permission denied", "invalid peer certificate: UnknownIssuer"]
 # Rows of the exit codes in docs/operations.md: (command, variables, code).
 EXIT_CODES = [
     ("inject -f pod.yaml --vault-address https://vault:8200", {}, 0),
@@ -89,6 +94,17 @@ def check_operations():
         yield f"{title}: the lines exist", lost if len(lines) > 10 else [f"{lines}"]
     metrics = [name for cell in rows(text, "Metrics") for name in re.findall(r"`(\w+)`", cell)]
     yield "the metrics exist", [name for name in metrics if f'"{name}"' not in sources] if len(metrics) > 20 else [f"{metrics}"]
+
+
+def check_messages():
+    """Messages that README.md explains exist, and none is there of which it is not known whose it is."""
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
+    text = (ROOT / "README.md").read_text()
+    cells = rows(text, "When it does not work")
+    told = [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
+    yield "README.md's messages are somebody's", [t for t in told if not any(w in t for w in OWN_WORDS + FOREIGN_WORDS)]
+    lost = [w for w in OWN_WORDS if w not in sources or w not in text]
+    yield "README.md's messages exist", lost if len(told) > 5 else [f"{told}"]
 
 
 def check_figures():
@@ -172,6 +188,7 @@ def check_tables():
 def check_documents(binary):
     yield from check_links()
     yield from check_operations()
+    yield from check_messages()
     yield from check_figures()
     yield from check_tables()
     yield from check_examples(binary)
