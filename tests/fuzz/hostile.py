@@ -3,6 +3,7 @@
 
 usage: hostile.py EXECUTABLE [NAME…]
 """
+import argparse
 import json
 import os
 import pathlib
@@ -36,7 +37,11 @@ def render(executable, template):
 
 
 def main():
-    executable, *names = sys.argv[1:]
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("executable")
+    args.add_argument("names", nargs="*")
+    args = args.parse_args()
+    executable, names = args.executable, args.names
     rows = [json.loads(line) for line in TABLE.read_text().splitlines()]
     rows = [row for row in rows if not names or row["name"] in names]
     wrong, slowest, largest = 0, 0.0, 0.0

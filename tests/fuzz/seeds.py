@@ -3,15 +3,17 @@
 
 usage: seeds.py FOLDER
 """
+import argparse
 import hashlib
 import json
 import pathlib
 import re
-import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/golden"
-OUT = pathlib.Path(sys.argv[1])
+args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+args.add_argument("folder", type=pathlib.Path)
+OUT = args.parse_args().folder
 
 
 def lines(name):

@@ -10,6 +10,9 @@ tests/tools/kustomize prints LIBRARY.
 import argparse, itertools, json, os, re, subprocess, sys, tempfile
 from pathlib import Path
 
+if {"-h", "--help"} & set(sys.argv[1:]):
+    sys.exit(print(__doc__.strip()))
+
 import helm_python.chart
 import promql_parser
 import yaml
@@ -21,7 +24,9 @@ sys.path.insert(0, str(Path(promql_parser.__file__).parents[1] / "cel"))
 import cel
 
 from kube_schema import complaint
+from notes import check_notes
 from objects import CHECKS, Objects, is_restricted, known_options
+from odd_values import WHOLE, check_odd_values
 from render import CHART, NAME, Refused, chart_objects, chart_texts, kustomize_objects
 
 VALUES = CHART / "values.yaml"
@@ -30,14 +35,12 @@ WITHOUT_VALUE = {"AGENT_INJECT_TLS_CA_CERT_FILE": "certificate.caBundle is the s
                  "AGENT_INJECT_SERVICE_ACCOUNT_DIR": "in pods it has its place; extraEnv sets another"}
 # Variables whose default is another one in the chart.
 OTHER_DEFAULT = {"AGENT_INJECT_LOG_FORMAT": "json", "AGENT_INJECT_TLS_AUTO": NAME, "AGENT_INJECT_USE_LEADER_ELECTOR": "true",
-                 "AGENT_INJECT_AGENT": "native", "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
+                 "AGENT_INJECT_TLS_AUTO_HOSTS": f"{NAME},{NAME}.{NAME},{NAME}.{NAME}.svc",
                  "AGENT_INJECT_VAULT_ADDR": "https://vault.vault.svc:8200"}
 # What differs from the restricted level on purpose.
 UNRESTRICTED = {"host-network.yaml": ["a namespace of the host"]}
 # The oldest that the chart takes, the last without matchConditions, and the first with them.
 OLD_VERSIONS = ["1.25.0", "1.27.0", "1.28.0"]
-# Values that Kubernetes defines: each is one.
-WHOLE = {"podSecurityContext", "resources"}
 REFUSED = [
     ({"replicaCount": 3}, "additional properties 'replicaCount' not allowed"),
     ({"replicas": "3"}, "at '/replicas': got string, want integer"),
@@ -52,6 +55,7 @@ REFUSED = [
     ({"agent": {"resources": {"limits": {"gpu": 1}}}}, "additional properties 'gpu' not allowed"),
     ({"agent": {"image": {"tag": "1"}}}, "agent.image has a tag or digest: name its repository as well"),
     ({"agent": {"image": {"repository": "hashicorp/vault"}}}, "agent.image.repository is hashicorp/vault: give agent.image.tag"),
+    ({"agent": {"flavor": "vault"}}, "agent.flavor is vault, and the webhook's image has no agent of Vault"),
     ({"template": {"default": "yaml"}}, "at '/template/default': value must be one of 'map', 'json'"),
     ({"template": {"leaseRenewalThreshold": 90}}, "at '/template/leaseRenewalThreshold': maximum: got 90, want 1"),
     ({"template": {"staticSecretRenderInterval": "often"}}, "at '/template/staticSecretRenderInterval': 'often' does not"),
@@ -69,6 +73,21 @@ REFUSED = [
     ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "at '/podDisruptionBudget/maxUnavailable'"),
     ({"extraEnv": [{"nam": "A"}]}, "at '/extraEnv/0': missing property 'name'"),
     ({"podLabels": {"a": 1}}, "at '/podLabels/a': got number, want string"),
+    ({"fullnameOverride": "a.b"}, "at '/fullnameOverride': 'a.b' does not match pattern"),
+    ({"fullnameOverride": "1st"}, "at '/fullnameOverride': '1st' does not match pattern"),
+    ({"fullnameOverride": "x" * 50}, "at '/fullnameOverride': maxLength: got 50, want 49"),
+    ({"nameOverride": "a.b"}, "at '/nameOverride': 'a.b' does not match pattern"),
+    ({"serviceAccount": {"name": "a..b"}}, "at '/serviceAccount/name': 'a..b' does not match pattern"),
+    ({"image": {"repository": "registry.example/vault-injector:1.0"}}, "at '/image/repository': 'registry.example/vault-inj"),
+    ({"image": {"repository": "https://registry.example/x"}}, "at '/image/repository': 'https://registry.example/x' does not"),
+    ({"image": {"repository": ""}}, "at '/image/repository': '' does not match pattern"),
+    ({"agent": {"image": {"repository": "vault:1", "tag": "1"}}}, "at '/agent/image/repository': 'vault:1' does not match"),
+    ({"global": {"imageRegistry": "https://mirror.example"}}, "at '/global/imageRegistry': 'https://mirror.example' does not"),
+    ({"global": {"imagePullSecrets": "login"}}, "at '/global/imagePullSecrets': got string, want array"),
+    ({"template": {"leaseRenewalThreshold": "1.5"}}, "at '/template/leaseRenewalThreshold': '1.5' does not match pattern"),
+    ({"template": {"leaseRenewalThreshold": ""}}, "at '/template/leaseRenewalThreshold': '' does not match pattern"),
+    ({"strategy": {"type": "OnDelete"}}, "at '/strategy/type': value must be one of 'RollingUpdate', 'Recreate'"),
+    ({"strategy": {"rollingUpdate": {"maxUnavailable": "half"}}}, "at '/strategy/rollingUpdate/maxUnavailable': 'half' does"),
 ]
 
 
@@ -93,9 +112,6 @@ def leaves(tree, at=()):
 
 
 def check_objects(binary):
-    container = {"name": "app", "image": "app", "securityContext": {"runAsUser": 1}}
-    annotations = {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/role": "app"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app", "annotations": annotations}, "spec": {"containers": [container]}}
     for name, values in cases():
         objects = Objects(chart_objects(values))
         for check in CHECKS:
@@ -108,7 +124,7 @@ def check_objects(binary):
         yield f"{name} is the same each time", [] if chart_texts(values) == texts else ["it differs"]
         # What the webhook itself says to these variables.
         env = {n: v for n, v in objects.env.items() if isinstance(v, str)}
-        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(pod), env=env, text=True, capture_output=True)
+        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(asking_pod()), env=env, text=True, capture_output=True)
         injected = told.returncode == 0 and "vault-agent" in told.stdout
         yield f"{name} is accepted by the webhook", [] if injected else [told.stderr or "not injected"]
 
@@ -146,7 +162,9 @@ def check_chart():
     yield "every value is tried", missing
 
     schema = json.loads((CHART / "values.schema.json").read_text())
-    open_objects = [at for at, node in nodes(schema) if "properties" in node and node.get("additionalProperties") is not False]
+    # Below `global` are other charts' values, too.
+    open_objects = [at for at, node in nodes(schema)
+                    if "properties" in node and node.get("additionalProperties") is not False and at != "/global"]
     yield "the schema refuses what it does not know", open_objects
     for version in OLD_VERSIONS:
         objects = chart_objects({}, kube_version=f"v{version}")
@@ -166,6 +184,31 @@ def nodes(schema, at=""):
             yield from nodes(node, f"{at}/{name}")
     if isinstance(schema.get("items"), dict):
         yield from nodes(schema["items"], f"{at}/-")
+
+
+def asking_pod():
+    """A pod that asks for agents."""
+    container = {"name": "app", "image": "app", "securityContext": {"runAsUser": 1}}
+    annotations = {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/role": "app"}
+    metadata = {"name": "app", "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+
+
+def check_reservations(binary):
+    """What values.yaml says agents reserve where nobody says more."""
+    text = VALUES.read_text()
+    for flavor, image in (("native", "vault-injector:1"), ("vault", "hashicorp/vault:1")):
+        env = {"AGENT_INJECT_VAULT_ADDR": "https://vault:8200", "AGENT_INJECT_VAULT_IMAGE": image}
+        told = subprocess.run([binary, "inject", "-f", "-"], input=json.dumps(asking_pod()), env=env, text=True, capture_output=True)
+        agent = next(c for c in json.loads(told.stdout)["spec"]["containers"] if c["name"] == "vault-agent")
+        problems = []
+        for words, kind, resource in (("CPU that each agent reserves", "requests", "cpu"), ("CPU limit", "limits", "cpu"),
+                                      ("Memory that each agent reserves", "requests", "memory"), ("Memory limit", "limits", "memory")):
+            said = re.search(rf"# {words}.*?if empty (\w+) \(native\) or (\w+) \(vault\)", text)
+            want = said[1 if flavor == "native" else 2]
+            have = agent["resources"].get(kind, {}).get(resource, "none")
+            problems += [f"{kind} {resource}: {have}, values.yaml says {want}"] if have != want else []
+        yield f"{flavor} agents reserve what values.yaml says", problems
 
 
 def check_options():
@@ -225,9 +268,6 @@ def alike(objects, chart):
             container = manifest["spec"]["template"]["spec"]["containers"][0]
             # A variable that says the webhook's default says nothing; their order neither.
             container["env"] = {e["name"]: e for e in container["env"] if known.get(e["name"]) != e.get("value", "")}
-            # What `auto` says of this image; the chart lets it have any name.
-            if container["env"].get("AGENT_INJECT_AGENT", {}).get("value") == "native":
-                del container["env"]["AGENT_INJECT_AGENT"]
         result[kind, manifest["metadata"]["name"]] = manifest
     return result
 
@@ -279,7 +319,8 @@ def documented_values():
             waiting = []
     told = dict(rows)
     text = ("<!-- Written by tests/helm/check.py: change deploy/helm/vault-injector/values.yaml. -->\n\n# Values of the chart\n\n"
-            "An empty text or null leaves a setting to the webhook. Unknown names and wrong types are refused.\n\n"
+            "An empty text leaves a setting to the webhook, and so does null, which is refused for what is no setting of the webhook.\n"
+            "Unknown names and wrong types are refused.\n\n"
             "| value | default | what it says |\n|---|---|---|\n")
     default = yaml.safe_load(VALUES.read_text())
     silent = []
@@ -302,6 +343,15 @@ def check_vault_helm():
     yield "vault-helm-values.yaml has choices", [] if len(chosen) > 20 else [f"{chosen}"]
     yield "vault-helm-values.yaml names values of the chart", unknown
 
+    # That chart's liveness probe asks for readiness, which comes at last after the grace.
+    startup = json.loads((ROOT / "tests/it/vault_helm.json").read_text())["probes"]["startup"]
+    patience = startup["initialDelaySeconds"] + startup["periodSeconds"] * startup["failureThreshold"]
+    grace = re.search(r"pub const GRACE: Duration = Duration::from_secs\((\d+)\)", (ROOT / "src/domain/serving/replica.rs").read_text())
+    document = (ROOT / "docs/install.md").read_text()
+    told = re.search(r"A start has (\d+) s there, and the webhook is ready after (\d+) s at the\s+latest", document)
+    right = grace and told and told.groups() == (str(patience), grace[1]) and int(grace[1]) * 2 <= patience
+    yield "the webhook is ready before that chart's patience ends", [] if right else [f"{patience}, {grace}, {told}"]
+
 
 def check_documents():
     text, silent = documented_values()
@@ -319,8 +369,9 @@ def main():
     args.add_argument("--binary", default=target / "debug/vault-injector")
     args.add_argument("--kustomize", default="")
     args = args.parse_args()
-    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_options(), check_expressions(),
-              check_vault_helm(), check_documents()]
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    checks = [check_objects(args.binary), check_refusals(), check_chart(), check_odd_values(list(cases()), leaves, version),
+              check_notes(), check_reservations(args.binary), check_options(), check_expressions(), check_vault_helm(), check_documents()]
     if args.kustomize:
         checks.append(check_kustomize(args.kustomize))
     else:

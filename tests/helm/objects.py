@@ -133,11 +133,28 @@ def hangs_together(objects):
     drained = 3 + 15
     if pod["terminationGracePeriodSeconds"] <= drained:
         yield "killed while it drains"
-    if deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:
+    update = deployment["spec"]["strategy"]["rollingUpdate"]
+    if update["maxUnavailable"] != 0 and not pod.get("hostNetwork"):
         yield "an upgrade takes a replica away"
     for policy in objects.of("NetworkPolicy"):
         if policy["spec"]["ingress"][0]["ports"][0]["port"] != port["containerPort"]:
             yield "the NetworkPolicy closes the port"
+
+
+def names_are_allowed(objects):
+    """Kubernetes takes less for the name of a Service than for others, and less for a label than for a name. A text that
+    YAML reads as a number or truth is none."""
+    for manifest in objects.all:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        label = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+        form = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?" if kind == "Service" else rf"{label}(\.{label})*"
+        if not isinstance(name, str) or len(name) > 253 or not re.fullmatch(form, name):
+            yield f"{kind} cannot be called {name}"
+        if not isinstance(manifest["metadata"].get("namespace", ""), str):
+            yield f"{kind} {name} has the namespace {manifest['metadata']['namespace']}"
+        for key, value in manifest["metadata"].get("labels", {}).items():
+            if not isinstance(value, str) or not re.fullmatch(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", value):
+                yield f"{kind} {name} has the label {key}: {value}"
 
 
 def has_what_its_certificate_needs(objects):
@@ -193,5 +210,5 @@ def names_known_variables(objects):
         yield f"unknown {unknown}"
 
 
-CHECKS = [is_accepted_by_kubernetes, is_restricted, hangs_together, has_what_its_certificate_needs,
-          names_known_variables]
+CHECKS = [is_accepted_by_kubernetes, is_restricted, hangs_together, names_are_allowed,
+          has_what_its_certificate_needs, names_known_variables]

@@ -9,15 +9,17 @@ from helm_python.errors import HelmError
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/vault-injector"
 NAME = NAMESPACE = "vault-injector"
+# The one in C, where there is one: much is rendered.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Refused(Exception):
     """Helm does not render with these values; says why."""
 
 
-def chart_texts(values, kube_version=None, name=NAME):
+def chart_texts(values, kube_version=None, name=NAME, namespace=NAMESPACE):
     """The chart's files as Helm renders them, by name."""
-    options = {"name": name, "namespace": NAMESPACE}
+    options = {"name": name, "namespace": namespace}
     if kube_version:
         options["kube_version"] = kube_version
     with Chart.load(CHART) as chart:
@@ -33,7 +35,7 @@ def chart_objects(values, **options):
     """The objects that Helm would hand to Kubernetes."""
     texts = chart_texts(values, **options)
     texts.pop("NOTES.txt")
-    return [manifest for text in texts.values() for manifest in yaml.safe_load_all(text) if manifest]
+    return [manifest for text in texts.values() for manifest in yaml.load_all(text, Loader=LOADER) if manifest]
 
 
 def kustomize_objects(library, folder):

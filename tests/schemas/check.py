@@ -12,6 +12,9 @@ Needs kubernetes-validate in PYTHONPATH (tests/tools/kubernetes-validate prints 
 import argparse, base64, http.client, json, os, socket, ssl, subprocess, sys, tempfile, time
 from pathlib import Path
 
+if {"-h", "--help"} & set(sys.argv[1:]):
+    sys.exit(print(__doc__.strip()))
+
 import yaml
 
 from kube_schema import VERSION, complaint

@@ -1,5 +1,7 @@
 # Sourced by the scripts that install tools: where tools go, and how a pinned Python package gets there.
 
+source "$(dirname "${BASH_SOURCE[0]}")/../../deploy/usage.sh"
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/target/tools
 

@@ -2,16 +2,21 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 49 characters leave room for `-manages-webhook` and `-tls`. */}}
+{{/* 49 characters leave room for `-self-signed`. The Service has this name, and Kubernetes takes less for one of it than
+Helm for a release. */}}
 {{- define "vault-injector.fullname" -}}
 {{- $name := include "vault-injector.name" . -}}
 {{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- .Values.fullnameOverride | default $full | trunc 49 | trimSuffix "-" -}}
+{{- $full = regexReplaceAll "[-.]+$" (.Values.fullnameOverride | default $full | trunc 49) "" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) -}}
+{{- fail (printf "no Service can have the name %s: set fullnameOverride to small letters, digits and dashes, a letter first" $full) -}}
+{{- end -}}
+{{- $full -}}
 {{- end -}}
 
 {{- define "vault-injector.selector" -}}
-app.kubernetes.io/name: {{ include "vault-injector.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "vault-injector.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: webhook
 {{- end -}}
 
@@ -39,14 +44,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Of an image {repository, tag, digest}. */}}
+{{/* Whether a repository names its registry: a first part with a dot or a port does, or localhost, as for Docker. */}}
+{{- define "vault-injector.hasRegistry" -}}
+{{- if regexMatch "^([^/]*[.:][^/]*|localhost)/" . -}}true{{- end -}}
+{{- end -}}
+
+{{/* Of an image {repository, tag, digest}, and the registry for those that name none. */}}
 {{- define "vault-injector.reference" -}}
+{{- if and .registry (not (include "vault-injector.hasRegistry" .repository)) -}}{{ .registry }}/{{- end -}}
 {{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ .tag }}{{- end -}}
 {{- end -}}
 
 {{- define "vault-injector.image" -}}
-{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
-{{- include "vault-injector.reference" (dict "repository" .Values.image.repository "tag" $tag "digest" .Values.image.digest) -}}
+{{- $image := merge (dict "registry" .Values.global.imageRegistry) .Values.image -}}
+{{- include "vault-injector.reference" (set $image "tag" (.Values.image.tag | default .Chart.AppVersion)) -}}
+{{- end -}}
+
+{{/* Secrets of the chart and of the whole installation, each once; those are names in some charts. */}}
+{{- define "vault-injector.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (.Values.global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $secrets -}}{{ uniq . | toYaml }}{{- end -}}
 {{- end -}}
 
 {{- define "vault-injector.agentImage" -}}
@@ -57,51 +77,73 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- include "vault-injector.image" . -}}
 {{- else if or $image.tag $image.digest -}}
-{{- include "vault-injector.reference" $image -}}
+{{- include "vault-injector.reference" (merge (dict "registry" .Values.global.imageRegistry) $image) -}}
 {{- else -}}
 {{- fail (printf "agent.image.repository is %s: give agent.image.tag or agent.image.digest as well" $image.repository) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Options of the webhook by name of variable. Empty ones are left to the webhook. */}}
+{{/* A value as text of a variable: whole numbers without exponent, lists with commas, null as nothing. */}}
+{{- define "vault-injector.text" -}}
+{{- if kindIs "float64" . -}}
+{{- eq (floor .) . | ternary (int64 . | toString) (toString .) -}}
+{{- else if kindIs "slice" . -}}
+{{- join "," . -}}
+{{- else if not (kindIs "invalid" .) -}}
+{{- toString . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Which agents there are. The webhook's own image is native, also where its name does not say so; where it does, an image
+that a pod names is judged by its own name. */}}
+{{- define "vault-injector.flavor" -}}
+{{- $named := regexMatch "(^|/)vault-injector$" .Values.image.repository -}}
+{{- $flavor := .Values.agent.flavor | default "auto" -}}
+{{- if and (eq $flavor "vault") (not .Values.agent.image.repository) -}}
+{{- fail "agent.flavor is vault, and the webhook's image has no agent of Vault: name one in agent.image" -}}
+{{- end -}}
+{{- $own := and (eq $flavor "auto") (not .Values.agent.image.repository) -}}
+{{- and $own (not $named) | ternary "native" $flavor -}}
+{{- end -}}
+
+{{/* Options of the webhook by name of variable. Empty and null ones are left to the webhook. */}}
 {{- define "vault-injector.options" -}}
 {{- $requests := .Values.agent.resources.requests -}}
 {{- $limits := .Values.agent.resources.limits -}}
 LISTEN: {{ printf ":%d" (int .Values.port) | quote }}
-LOG_LEVEL: {{ .Values.log.level | quote }}
-LOG_FORMAT: {{ .Values.log.format | quote }}
+LOG_LEVEL: {{ .Values.log.level | toJson }}
+LOG_FORMAT: {{ .Values.log.format | toJson }}
 TELEMETRY_PATH: {{ .Values.metrics.enabled | ternary .Values.metrics.path "" | quote }}
-VAULT_ADDR: {{ .Values.vault.address | quote }}
-VAULT_AUTH_TYPE: {{ .Values.vault.auth.type | quote }}
-VAULT_AUTH_PATH: {{ .Values.vault.auth.path | quote }}
-AUTH_MIN_BACKOFF: {{ .Values.vault.auth.minBackoff | quote }}
-AUTH_MAX_BACKOFF: {{ .Values.vault.auth.maxBackoff | quote }}
-VAULT_CACERT_BYTES: {{ .Values.vault.caCert | quote }}
-VAULT_NAMESPACE: {{ .Values.vault.namespace | quote }}
-PROXY_ADDR: {{ .Values.vault.proxyAddress | quote }}
-{{- /* The webhook's own image is native whatever it is called. */}}
-AGENT: {{ and (eq .Values.agent.flavor "auto") (not .Values.agent.image.repository) | ternary "native" .Values.agent.flavor | quote }}
+VAULT_ADDR: {{ .Values.vault.address | toJson }}
+VAULT_AUTH_TYPE: {{ .Values.vault.auth.type | toJson }}
+VAULT_AUTH_PATH: {{ .Values.vault.auth.path | toJson }}
+AUTH_MIN_BACKOFF: {{ .Values.vault.auth.minBackoff | toJson }}
+AUTH_MAX_BACKOFF: {{ .Values.vault.auth.maxBackoff | toJson }}
+VAULT_CACERT_BYTES: {{ .Values.vault.caCert | toJson }}
+VAULT_NAMESPACE: {{ .Values.vault.namespace | toJson }}
+PROXY_ADDR: {{ .Values.vault.proxyAddress | toJson }}
+AGENT: {{ include "vault-injector.flavor" . | quote }}
 VAULT_IMAGE: {{ include "vault-injector.agentImage" . | quote }}
-RUN_AS_USER: {{ int64 .Values.agent.runAsUser | toString | quote }}
-RUN_AS_GROUP: {{ int64 .Values.agent.runAsGroup | toString | quote }}
-RUN_AS_SAME_USER: {{ .Values.agent.runAsSameUser | toString | quote }}
-SET_SECURITY_CONTEXT: {{ .Values.agent.setSecurityContext | toString | quote }}
-REVOKE_ON_SHUTDOWN: {{ .Values.agent.revokeOnShutdown | toString | quote }}
-DISABLE_IDLE_CONNECTIONS: {{ join "," .Values.agent.disableIdleConnections | quote }}
-DISABLE_KEEP_ALIVES: {{ join "," .Values.agent.disableKeepAlives | quote }}
-CPU_REQUEST: {{ $requests.cpu | toString | quote }}
-CPU_LIMIT: {{ $limits.cpu | toString | quote }}
-MEM_REQUEST: {{ $requests.memory | toString | quote }}
-MEM_LIMIT: {{ $limits.memory | toString | quote }}
-EPHEMERAL_REQUEST: {{ index $requests "ephemeral-storage" | toString | quote }}
-EPHEMERAL_LIMIT: {{ index $limits "ephemeral-storage" | toString | quote }}
-DEFAULT_TEMPLATE: {{ .Values.template.default | quote }}
-TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE: {{ .Values.template.exitOnRetryFailure | toString | quote }}
-TEMPLATE_LEASE_RENEWAL_THRESHOLD: {{ .Values.template.leaseRenewalThreshold | toString | quote }}
-TEMPLATE_MAX_CONNECTIONS_PER_HOST: {{ int64 .Values.template.maxConnectionsPerHost | toString | quote }}
-TEMPLATE_STATIC_SECRET_RENDER_INTERVAL: {{ .Values.template.staticSecretRenderInterval | quote }}
-TLS_MIN_VERSION: {{ .Values.tls.minVersion | quote }}
-TLS_CIPHER_SUITES: {{ join "," .Values.tls.cipherSuites | quote }}
+RUN_AS_USER: {{ .Values.agent.runAsUser | toJson }}
+RUN_AS_GROUP: {{ .Values.agent.runAsGroup | toJson }}
+RUN_AS_SAME_USER: {{ .Values.agent.runAsSameUser | toJson }}
+SET_SECURITY_CONTEXT: {{ .Values.agent.setSecurityContext | toJson }}
+REVOKE_ON_SHUTDOWN: {{ .Values.agent.revokeOnShutdown | toJson }}
+DISABLE_IDLE_CONNECTIONS: {{ .Values.agent.disableIdleConnections | toJson }}
+DISABLE_KEEP_ALIVES: {{ .Values.agent.disableKeepAlives | toJson }}
+CPU_REQUEST: {{ $requests.cpu | toJson }}
+CPU_LIMIT: {{ $limits.cpu | toJson }}
+MEM_REQUEST: {{ $requests.memory | toJson }}
+MEM_LIMIT: {{ $limits.memory | toJson }}
+EPHEMERAL_REQUEST: {{ index $requests "ephemeral-storage" | toJson }}
+EPHEMERAL_LIMIT: {{ index $limits "ephemeral-storage" | toJson }}
+DEFAULT_TEMPLATE: {{ .Values.template.default | toJson }}
+TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE: {{ .Values.template.exitOnRetryFailure | toJson }}
+TEMPLATE_LEASE_RENEWAL_THRESHOLD: {{ .Values.template.leaseRenewalThreshold | toJson }}
+TEMPLATE_MAX_CONNECTIONS_PER_HOST: {{ .Values.template.maxConnectionsPerHost | toJson }}
+TEMPLATE_STATIC_SECRET_RENDER_INTERVAL: {{ .Values.template.staticSecretRenderInterval | toJson }}
+TLS_MIN_VERSION: {{ .Values.tls.minVersion | toJson }}
+TLS_CIPHER_SUITES: {{ .Values.tls.cipherSuites | toJson }}
 {{- if eq .Values.certificate.mode "automatic" }}
 {{- $name := include "vault-injector.fullname" . }}
 TLS_AUTO: {{ $name | quote }}
