@@ -13,6 +13,8 @@ use vault_injector::domain::vault::Reading;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Bytes that are held, and the most that were.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
 /// Counts what the current thread asks for.
@@ -23,21 +25,45 @@ fn count() {
     let _ended = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
+fn hold(bytes: usize, is_more: bool) {
+    // As much as the C library takes for it.
+    let bytes = isize::try_from((bytes + 8).next_multiple_of(16).max(32)).unwrap_or(isize::MAX);
+    let _ended = HELD.try_with(|held| {
+        let now = if is_more { held.get().0 + bytes } else { held.get().0 - bytes };
+        held.set((now, held.get().1.max(now)));
+    });
+}
+
+/// The most bytes that some work of this thread holds at once, beside what was held before.
+pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.with(|held| {
+        held.set((held.get().0, held.get().0));
+        held.get().0
+    });
+    let done = work();
+    (done, usize::try_from(HELD.get().1 - before).unwrap())
+}
+
 // SAFETY: everything is handed to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
+        hold(layout.size(), true);
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        hold(layout.size(), false);
         // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
+        // Both may be there for a moment.
+        hold(size, true);
+        hold(layout.size(), false);
         // SAFETY: the caller keeps the contract.
         unsafe { System.realloc(pointer, layout, size) }
     }

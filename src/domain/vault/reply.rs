@@ -100,13 +100,10 @@ impl Reply {
         // Not as values: who is asked only for words can be given millions of them.
         let names = ["errors", "warnings"];
         let lists = lists_of_texts(&self.body, &names, ERRORS_MAX, ERROR_BYTES_MAX);
-        match lists {
-            Ok(Some(lists)) => {
-                let words = lists.into_iter().flatten().next().unwrap_or_default();
-                // A JSON object without `errors` may be a secret all the same.
-                return words.iter().map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
-            }
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(lists)) = lists {
+            // A JSON object without `errors` may be a secret all the same.
+            let words = lists.into_iter().flatten().next().unwrap_or_default();
+            return words.iter().map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
         }
         let body = self.body.get(..FOREIGN_BYTES_MAX).unwrap_or(&self.body);
         let start = printable_start(&String::from_utf8_lossy(body), FOREIGN_CHARS_MAX);

@@ -102,7 +102,12 @@ fn same(a: &Json, b: &Json) -> bool {
 }
 
 fn reply(text: &str) {
-    let body = |status| Reply { status, body: text.as_bytes().to_vec().into(), retry_after: None };
+    let body = |status| Reply {
+        status,
+        body: text.as_bytes().to_vec().into(),
+        memory_max: 1024 * 1024,
+        retry_after: None,
+    };
     for status in [200, 204, 400, 403, 404, 503] {
         let request = Request::look_up_self();
         let reply = body(status);
