@@ -1,8 +1,10 @@
 //! Vault over HTTP: requests of [`crate::domain::vault`] out, replies in.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -13,6 +15,7 @@ use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSett
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
 use super::trust::{Authorities, public_authorities};
 use crate::base::address::{Address, AddressError, shown};
+use crate::base::hidden::hide;
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
 use crate::domain::agent_config::Connection;
@@ -127,7 +130,12 @@ pub(crate) struct VaultClient {
     address: String,
     left_out: Vec<Flaw>,
     reply_memory_max: usize,
+    /// The last credentials that were sent.
+    sent: Mutex<VecDeque<Secret>>,
 }
+
+/// Credentials that are remembered: those of some logins.
+const SENT_MAX: usize = 16;
 
 impl VaultClient {
     /// Reads certificates and keys; nothing is sent yet.
@@ -175,6 +183,7 @@ impl VaultClient {
             address: address.to_string(),
             left_out: source.left_out,
             reply_memory_max: limits.reply_memory_max,
+            sent: Mutex::default(),
         })
     }
 
@@ -200,30 +209,50 @@ impl VaultClient {
         }
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
-        let first = self.exchange(&url, &headers, request)?;
+        let sent = self.sent(request);
+        let first = self.exchange(&url, &headers, request, &sent)?;
         if !matches!(first.status, 301 | 302 | 307 | 308) {
-            return Ok(self.reply(first));
+            return Ok(self.reply(first, sent));
         }
         let refused = |why: String| VaultError::Refused {
             method: request.method.word(),
             path: request.path.clone(),
             status: first.status,
-            errors: vec![why],
+            errors: vec![hide(&why, &sent)],
             missing_capabilities: Vec::new(),
             retry_after: None,
         };
         let target = first.location.as_deref().unwrap_or_default();
         let target = redirect_target(&url, target).map_err(|why| refused(why.to_owned()))?;
-        let second = self.exchange(&target, &headers, request)?;
+        let second = self.exchange(&target, &headers, request, &sent)?;
         if matches!(second.status, 301 | 302 | 307 | 308) {
             return Err(refused(format!("redirected a second time, by {}", origin(&target))));
         }
-        Ok(self.reply(second))
+        Ok(self.reply(second, sent))
     }
 
-    fn reply(&self, http: HttpReply) -> Reply {
+    fn reply(&self, http: HttpReply, credentials: Vec<Secret>) -> Reply {
         let HttpReply { status, body, retry_after, .. } = http;
-        Reply { status, body, memory_max: self.reply_memory_max, retry_after }
+        Reply { status, body, memory_max: self.reply_memory_max, credentials, retry_after }
+    }
+
+    /// What was sent by now and must not come out of foreign words: this request's, and what logins and requests
+    /// before it sent, as a server may repeat what it remembers.
+    fn sent(&self, request: &Request) -> Vec<Secret> {
+        let own = request.credentials();
+        let is_login = request.path.starts_with("auth/");
+        let kept = if is_login { own.as_slice() } else { request.token.as_slice() };
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        for credential in kept {
+            if !sent.contains(credential) {
+                sent.push_back(credential.clone());
+            }
+        }
+        while sent.len() > SENT_MAX {
+            sent.pop_front();
+        }
+        let of_proxy = self.http.proxy_credentials();
+        sent.iter().chain(&own).cloned().chain(of_proxy).collect()
     }
 
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
@@ -236,6 +265,7 @@ impl VaultClient {
         url: &str,
         headers: &[(&str, &str)],
         request: &Request,
+        sent: &[Secret],
     ) -> Result<HttpReply, VaultError> {
         let http = HttpRequest {
             method: request.method.word(),
@@ -244,7 +274,10 @@ impl VaultClient {
             body: request.body.as_ref().map(Secret::expose),
         };
         self.http.exchange(&http).map_err(|error| match error {
-            HttpError::NoAnswer(reason) => VaultError::Unreachable { address: origin(url), reason },
+            HttpError::NoAnswer(reason) => {
+                let address = hide(&origin(url), sent);
+                VaultError::Unreachable { address, reason: hide(&reason, sent) }
+            }
             HttpError::Malformed(_) | HttpError::TooLarge(_) => VaultError::Garbled {
                 method: request.method.word(),
                 path: request.path.clone(),

@@ -188,8 +188,13 @@ fn an_answer_of_any_shape_costs_at_most_24_mib() {
         let is_refusal = ["errors", "warnings", "a deep one", "a page"].contains(&name);
         for &status in if is_refusal { &[200, 404, 503][..] } else { &[200] } {
             let body = text.clone().into_bytes();
-            let reply =
-                Reply { status, body: body.into(), memory_max: REPLY_MEMORY, retry_after: None };
+            let reply = Reply {
+                status,
+                body: body.into(),
+                memory_max: REPLY_MEMORY,
+                credentials: Vec::new(),
+                retry_after: None,
+            };
             let (said, taken) = peak(|| reply.auth(&request).map(|_| ()));
             let cost = taken + reply.body.len();
             assert!(cost <= 24 * MIB, "{name} with {status}: {} KiB, {said:?}", cost / 1024);
@@ -217,6 +222,7 @@ fn what_vault_really_takes_is_read() {
             status: 200,
             body: text.into_bytes().into(),
             memory_max: REPLY_MEMORY,
+            credentials: Vec::new(),
             retry_after: None,
         };
         assert!(reply.reading(&request).is_ok(), "{:?}", reply.reading(&request));
