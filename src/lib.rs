@@ -9,6 +9,8 @@ pub mod base;
 pub mod cli;
 pub mod domain;
 
+pub use adapter::allocator::Wiping;
+
 mod adapter;
 mod run;
 mod telemetry;

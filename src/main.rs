@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: vault_injector::Wiping = vault_injector::Wiping;
+
 fn main() -> ExitCode {
     vault_injector::cli::main()
 }

@@ -1,8 +1,77 @@
-//! Memory: one arena for the allocator, and what is not in use given back when there is nothing to do.
+//! Memory: wiped when it is freed, one arena, and what is not in use given back when there is nothing to do.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 
 use super::files;
+
+/// The system's allocator, which finds no secret in what it gets back.
+///
+/// A secret is copied by all that touches it: parsers, templates, buffers of HTTP and TLS, texts that grow. Types that
+/// wipe themselves cover those that somebody thought of, this covers all.
+#[derive(Debug)]
+pub struct Wiping;
+
+/// From here on a block is given back to the kernel page by page, instead of being written to: much of its room may
+/// never have been used, and would be mapped by that.
+const LARGE_BYTES: usize = 128 * 1024;
+/// A multiple of the page of every machine that we build for.
+const PAGE_BYTES: usize = 64 * 1024;
+
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+// SAFETY: every block is the system's, of the very layout; it is written to before it is given back and never after.
+unsafe impl GlobalAlloc for Wiping {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: what the caller promises is what the system wants.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block is the caller's until it is given back.
+        unsafe {
+            wipe(block, layout.size());
+            System.dealloc(block, layout);
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size fits the alignment; both blocks are as long as what is copied and
+        // do not overlap, as both are in use.
+        unsafe {
+            let other = self.alloc(Layout::from_size_align_unchecked(bytes, layout.align()));
+            if !other.is_null() {
+                std::ptr::copy_nonoverlapping(block, other, layout.size().min(bytes));
+                self.dealloc(block, layout);
+            }
+            other
+        }
+    }
+}
+
+/// Leaves nothing in a block. Not by `memset`, which the compiler leaves out before memory is freed.
+#[expect(unsafe_code, reason = "writes to memory that is about to be freed")]
+unsafe fn wipe(block: *mut u8, bytes: usize) {
+    let start = block.addr().next_multiple_of(PAGE_BYTES) - block.addr();
+    let end = bytes.saturating_sub((block.addr() + bytes) % PAGE_BYTES);
+    // SAFETY: both ranges lie in the block, which the caller owns. Blocks are private memory without a file, so that
+    // pages which are given up are full of zeros when they are touched again.
+    unsafe {
+        if bytes >= LARGE_BYTES
+            && start < end
+            && libc::madvise(block.add(start).cast(), end - start, libc::MADV_DONTNEED) == 0
+        {
+            libc::explicit_bzero(block.cast(), start);
+            libc::explicit_bzero(block.add(end).cast(), bytes - end);
+        } else {
+            libc::explicit_bzero(block.cast(), bytes);
+        }
+    }
+}
 
 /// Limits the allocator to one arena. To be called before any thread is started: each further arena
 /// keeps some 30 KiB resident of a thread that hardly allocates, and no mode of ours is bound by the
@@ -65,6 +134,53 @@ const MAPS_BYTES_MAX: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    #[global_allocator]
+    static WIPING: super::Wiping = super::Wiping;
+
+    /// What lies at an address, whoever it belongs to now.
+    fn seen(place: u64, bytes: usize) -> Vec<u8> {
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut seen = vec![0; bytes];
+        // Given back to the kernel: nothing is there.
+        let read = memory.read_at(&mut seen, place).unwrap_or_default();
+        seen.truncate(read);
+        seen
+    }
+
+    #[test]
+    fn what_is_freed_is_wiped() {
+        let pattern = [0x5a_u8; 16];
+        for size in [100, 1000, 5000, 60_000, 131_000, 200_000, 5_000_000] {
+            let secret = vec![0x5a_u8; size];
+            let place = secret.as_ptr().addr() as u64;
+            assert!(seen(place, size).windows(16).any(|window| window == pattern));
+            drop(secret);
+            assert!(!seen(place, size).windows(16).any(|window| window == pattern), "{size}");
+            // What it grows out of is freed as well.
+            let mut secret = vec![0x5a_u8; size];
+            let place = secret.as_ptr().addr() as u64;
+            secret.reserve_exact(size);
+            if secret.as_ptr().addr() as u64 != place {
+                assert!(!seen(place, size).windows(16).any(|window| window == pattern), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_that_grow_and_shrink_keep_their_content() {
+        let mut text = Vec::new();
+        for round in 0..400_000_u32 {
+            text.push(round.to_le_bytes()[0]);
+        }
+        for size in [300_000, 131_072, 131_071, 1000, 3] {
+            text.truncate(size);
+            text.shrink_to_fit();
+            assert!(text.iter().zip(0_u32..).all(|(&byte, round)| byte == round.to_le_bytes()[0]));
+        }
+    }
+
     #[test]
     fn trimming_gives_memory_back() {
         #[expect(clippy::disallowed_methods, reason = "a file of the kernel")]

@@ -215,6 +215,18 @@ impl HttpClient {
         })
     }
 
+    /// What the proxy is told of us.
+    pub(crate) fn proxy_credentials(&self) -> Vec<Secret> {
+        let Some(proxy) = &self.proxy else { return Vec::new() };
+        let password = proxy.password().unwrap_or_default();
+        let both = format!("{}:{password}", proxy.username().unwrap_or_default());
+        if password.is_empty() {
+            Vec::new()
+        } else {
+            vec![Secret::new(password), Secret::new(both)]
+        }
+    }
+
     /// Closes the connections that nobody uses, with their buffers.
     pub(crate) fn close_idle(&self) {
         let mut agents = self.agents.write().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,7 @@ use super::http_client::{
 use super::tls_client::{Trust, certificates, client_config};
 use super::trust::Authorities;
 use crate::base::address::{Address, AddressError};
+use crate::base::hidden::hide;
 use crate::base::secret::Secret;
 use crate::base::time::Mono;
 use crate::domain::serving::objects::{
@@ -99,6 +100,9 @@ const TOKEN_AGE_MAX: Duration = Duration::from_secs(50);
 
 /// Characters of the API server's words that an error quotes.
 const MESSAGE_CHARS_MAX: usize = 400;
+
+/// Characters in which credentials are looked for.
+const MESSAGE_CHARS_LOOKED_AT: usize = 4 * 1024;
 
 const TLS_HINTS: TlsHints = TlsHints {
     untrusted: "; is ca.crt of the service account the API server's?",
@@ -245,7 +249,7 @@ impl KubeClient {
         let stream = stream.map_err(|error| self.no_answer(&ask.target, error))?;
         match stream.status {
             200..=299 => Ok(stream),
-            _ => Err(refusal(&ask.target, &self.read(&ask.target, stream)?)),
+            _ => Err(refusal(&ask.target, &self.read(&ask.target, stream)?, &self.sent(ask.body))),
         }
     }
 
@@ -257,6 +261,13 @@ impl KubeClient {
         let body = ask.body.map(|(_, text)| text);
         let request = HttpRequest { method: ask.method, url: &url, headers: &headers, body };
         if ask.is_watch { &links.watches } else { &links.calls }.open(&request)
+    }
+
+    /// What must not come out of foreign words: the token, and the bodies of Secrets.
+    fn sent(&self, body: Option<(&str, &str)>) -> Vec<Secret> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = token.iter().map(|(token, _)| token.expose());
+        token.chain(body.map(|(_, text)| text)).map(Secret::new).collect()
     }
 
     fn read(&self, target: &Target, stream: HttpStream) -> Result<HttpReply, KubeError> {
@@ -394,13 +405,13 @@ struct StatusDetails {
 }
 
 /// The error of an answer that is not a good one.
-fn refusal(target: &Target, reply: &HttpReply) -> KubeError {
+fn refusal(target: &Target, reply: &HttpReply, sent: &[Secret]) -> KubeError {
     // Something in between, such as a load balancer, answers otherwise.
     let status = serde_json::from_slice(&reply.body).unwrap_or_else(|_foreign| Status {
         message: String::from_utf8_lossy(&reply.body).into_owned(),
         ..Status::default()
     });
-    refusal_of(target, reply.status, reply.retry_after, &status)
+    refusal_of(target, reply.status, reply.retry_after, &status, sent)
 }
 
 fn refusal_of(
@@ -408,9 +419,13 @@ fn refusal_of(
     code: u16,
     retry_after: Option<Duration>,
     status: &Status,
+    sent: &[Secret],
 ) -> KubeError {
     let target = target.clone();
-    let printable = status.message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    // Hidden before it is cut off.
+    let looked_at: String = status.message.chars().take(MESSAGE_CHARS_LOOKED_AT).collect();
+    let shown = hide(&looked_at, sent);
+    let printable = shown.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut message: String = printable.take(MESSAGE_CHARS_MAX).collect();
     if message.trim().is_empty() {
         message = format!("HTTP {code}");

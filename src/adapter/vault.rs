@@ -2,6 +2,7 @@
 
 mod prints;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -18,6 +19,7 @@ use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSett
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
 use super::trust::{Authorities, public_authorities};
 use crate::base::address::{Address, AddressError, shown};
+use crate::base::hidden::hide;
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
 use crate::domain::agent_config::Connection;
@@ -139,8 +141,13 @@ pub(crate) struct VaultClient {
     prints: Mutex<Prints>,
     /// The turns of requests, where they are limited.
     turns: Option<Mutex<Bucket>>,
+    /// The last credentials that were sent.
+    sent: Mutex<VecDeque<Secret>>,
     clock: Clock,
 }
+
+/// Credentials that are remembered: those of some logins.
+const SENT_MAX: usize = 16;
 
 impl VaultClient {
     /// Reads certificates and keys; nothing is sent yet.
@@ -179,6 +186,7 @@ impl VaultClient {
             limits,
             prints: Mutex::new(prints),
             turns: connection.rate_limit.map(|limit| Mutex::new(Bucket::new(limit, clock.now()))),
+            sent: Mutex::default(),
             clock,
         })
     }
@@ -245,15 +253,16 @@ impl VaultClient {
         self.follow_files();
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
-        let first = self.exchange(&url, &headers, request)?;
+        let sent = self.sent(request);
+        let first = self.exchange(&url, &headers, request, &sent)?;
         if !matches!(first.status, 301 | 302 | 307 | 308) {
-            return Ok(self.reply(first));
+            return Ok(self.reply(first, sent));
         }
         let refused = |why: String| VaultError::Refused {
             method: request.method.word(),
             path: request.path.clone(),
             status: first.status,
-            errors: vec![why],
+            errors: vec![hide(&why, &sent)],
             missing_capabilities: Vec::new(),
             retry_after: None,
         };
@@ -266,16 +275,35 @@ impl VaultClient {
             )));
         }
         let target = redirect_target(&url, target).map_err(|why| refused(why.to_owned()))?;
-        let second = self.exchange(&target, &headers, request)?;
+        let second = self.exchange(&target, &headers, request, &sent)?;
         if matches!(second.status, 301 | 302 | 307 | 308) {
             return Err(refused(format!("redirected a second time, by {}", origin(&target))));
         }
-        Ok(self.reply(second))
+        Ok(self.reply(second, sent))
     }
 
-    fn reply(&self, http: HttpReply) -> Reply {
+    fn reply(&self, http: HttpReply, credentials: Vec<Secret>) -> Reply {
         let HttpReply { status, body, retry_after, .. } = http;
-        Reply { status, body, memory_max: self.limits.reply_memory_max, retry_after }
+        Reply { status, body, memory_max: self.limits.reply_memory_max, credentials, retry_after }
+    }
+
+    /// What was sent by now and must not come out of foreign words: this request's, and what logins and requests
+    /// before it sent, as a server may repeat what it remembers.
+    fn sent(&self, request: &Request) -> Vec<Secret> {
+        let own = request.credentials();
+        let is_login = request.path.starts_with("auth/");
+        let kept = if is_login { own.as_slice() } else { request.token.as_slice() };
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        for credential in kept {
+            if !sent.contains(credential) {
+                sent.push_back(credential.clone());
+            }
+        }
+        while sent.len() > SENT_MAX {
+            sent.pop_front();
+        }
+        let of_proxy = self.http.proxy_credentials();
+        sent.iter().chain(&own).cloned().chain(of_proxy).collect()
     }
 
     /// Closes connections that nobody uses; worth it when nothing is under way or due for a while.
@@ -288,6 +316,7 @@ impl VaultClient {
         url: &str,
         headers: &[(&str, &str)],
         request: &Request,
+        sent: &[Secret],
     ) -> Result<HttpReply, VaultError> {
         let http = HttpRequest {
             method: request.method.word(),
@@ -296,7 +325,10 @@ impl VaultClient {
             body: request.body.as_ref().map(Secret::expose),
         };
         self.http.exchange(&http).map_err(|error| match error {
-            HttpError::NoAnswer(reason) => VaultError::Unreachable { address: origin(url), reason },
+            HttpError::NoAnswer(reason) => {
+                let address = hide(&origin(url), sent);
+                VaultError::Unreachable { address, reason: hide(&reason, sent) }
+            }
             HttpError::Malformed(_) | HttpError::TooLarge(_) => VaultError::Garbled {
                 method: request.method.word(),
                 path: request.path.clone(),

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod go_duration;
+pub mod hidden;
 pub mod json;
 pub(crate) mod near;
 pub(crate) mod process;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use vault_injector::domain::vault::{Reply, Request};
 
+use crate::support::memory::measure;
 use crate::support::program::{Finished, Program};
 use crate::support::temp_dir::TempDir;
 
@@ -118,4 +120,111 @@ fn the_memory_of_every_mode_is_closed_to_other_processes() {
     let other = Held::start(Path::new("/bin/cat"), &[], &[]);
     std::thread::sleep(Duration::from_millis(100));
     assert!(!other.is_closed(), "any process looks closed here");
+}
+
+const MIB: usize = 1024 * 1024;
+/// As in the program's limits.
+const REPLY_BYTES: usize = 8 * MIB;
+const REPLY_MEMORY: usize = 14 * MIB;
+
+/// `{"data":{"k":` and some eight MiB of one shape.
+fn filled(head: &str, piece: impl Fn(usize) -> String, tail: &str) -> String {
+    let mut text = head.to_owned();
+    for number in 0.. {
+        let piece = piece(number);
+        if text.len() + piece.len() + tail.len() > REPLY_BYTES {
+            break;
+        }
+        text.push_str(&piece);
+    }
+    text + tail
+}
+
+#[test]
+fn an_answer_of_any_shape_costs_at_most_24_mib() {
+    let of = |piece: &'static str| move |_| piece.to_owned();
+    let list = |piece: &'static str| filled(r#"{"data":{"k":["#, of(piece), "0]}}");
+    let keys = |value: &str| {
+        let value = value.to_owned();
+        filled(r#"{"data":{"#, move |i| format!("\"{i}\":{value},"), r#""x":0}}"#)
+    };
+    let deep = "[".repeat(100) + &"]".repeat(100) + ",";
+    let shapes = [
+        ("zeros", list("0,")),
+        ("nulls", list("null,")),
+        ("arrays", list("[],")),
+        ("objects", list("{},")),
+        ("empty texts", list("\"\",")),
+        ("short texts", list("\"a\",")),
+        ("lone members", list("{\"\":0},")),
+        ("pairs", list("[0,0],")),
+        ("deep", filled(r#"{"data":{"k":["#, |_| deep.clone(), "0]}}")),
+        ("keys", keys("0")),
+        ("keys of arrays", keys("[0]")),
+        ("keys of objects", keys("{\"\":0}")),
+        ("one text", filled(r#"{"data":{"k":""#, of("x"), r#""}}"#)),
+        ("escapes", filled(r#"{"data":{"k":""#, of("\\u0041"), r#""}}"#)),
+        ("names", filled(r#"{"data":{"keys":["#, |i| format!("\"name-{i:031}\","), "0]}}")),
+        ("errors", filled(r#"{"errors":["#, of("\"x\","), "0]}")),
+        ("warnings", filled(r#"{"warnings":["#, of("\"x\","), "0]}")),
+        (
+            "metadata",
+            filled(
+                r#"{"auth":{"client_token":"t","metadata":{"#,
+                |i| format!("\"{i}\":\"\","),
+                r#""x":""}}}"#,
+            ),
+        ),
+        ("policies", filled(r#"{"auth":{"client_token":"t","policies":["#, of("\"x\","), "0]}}")),
+        ("a deep one", "[".repeat(REPLY_BYTES)),
+        ("members", filled("", of("{\"a\":"), "")),
+        ("no end", filled("\"", of("x"), "")),
+        ("blanks", filled("", of("\n"), "x")),
+        ("a page", filled("<html>", of(" x"), "")),
+    ];
+    let request = Request::look_up_self();
+    for (name, text) in shapes {
+        // Words of refusals are found in another way than values.
+        let is_refusal = ["errors", "warnings", "a deep one", "a page"].contains(&name);
+        for &status in if is_refusal { &[200, 404, 503][..] } else { &[200] } {
+            let body = text.clone().into_bytes();
+            let reply = Reply {
+                status,
+                body: body.into(),
+                memory_max: REPLY_MEMORY,
+                credentials: Vec::new(),
+                retry_after: None,
+            };
+            let taken = measure(|| drop(reply.auth(&request)));
+            let cost = taken.peak + reply.body.len();
+            assert!(cost <= 24 * MIB, "{name} with {status}: {} KiB", cost / 1024);
+        }
+    }
+}
+
+#[test]
+fn what_vault_really_takes_is_read() {
+    let request = Request::look_up_self();
+    for text in [
+        format!(r#"{{"data":{{"data":{{"k":"{}"}}}}}}"#, "x".repeat(REPLY_BYTES - 100)),
+        filled(
+            r#"{"data":{"keys":["#,
+            |i| if i < 100_000 { format!("\"name-{i:015}\",") } else { " ".repeat(MIB) },
+            "0]}}",
+        ),
+        filled(
+            r#"{"data":{"#,
+            |i| if i < 50_000 { format!("\"key-{i}\":\"value\",") } else { " ".repeat(MIB) },
+            r#""x":0}}"#,
+        ),
+    ] {
+        let reply = Reply {
+            status: 200,
+            body: text.into_bytes().into(),
+            memory_max: REPLY_MEMORY,
+            credentials: Vec::new(),
+            retry_after: None,
+        };
+        assert!(reply.reading(&request).is_ok(), "{:?}", reply.reading(&request));
+    }
 }

@@ -122,7 +122,7 @@ impl<T: Object> Watch<T> {
         let event: Event<'_> = serde_json::from_slice(line).map_err(misread)?;
         if event.kind == "ERROR" {
             let status: Status = serde_json::from_str(event.object.get()).map_err(misread)?;
-            return Err(refusal_of(target, status.code, None, &status));
+            return Err(refusal_of(target, status.code, None, &status, &self.client.sent(None)));
         }
         let seen: Seen = serde_json::from_str(event.object.get()).map_err(misread)?;
         let is_ours = seen.metadata.name == self.name;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::VaultError;
 use super::request::Request;
+use crate::base::hidden::hide;
 use crate::base::json::{Json, lists_of_texts};
 use crate::base::secret::Secret;
 
@@ -19,6 +20,8 @@ pub struct Reply {
     pub body: Zeroizing<Vec<u8>>,
     /// Bytes that the values of the body may take in memory.
     pub memory_max: usize,
+    /// What was sent and must not come out of the words of whoever answered.
+    pub credentials: Vec<Secret>,
     /// The header `Retry-After`, when it is a number of seconds.
     pub retry_after: Option<Duration>,
 }
@@ -77,6 +80,7 @@ impl Reply {
     pub fn auth(&self, request: &Request) -> Result<Auth, VaultError> {
         let reading = self.reading(request)?;
         let auth = reading.auth.filter(|auth| !auth.client_token.is_empty());
+        let auth = auth.map(|auth| auth.without(&self.credentials));
         auth.ok_or_else(|| VaultError::Garbled {
             method: request.method.word(),
             path: request.path.clone(),
@@ -100,16 +104,16 @@ impl Reply {
         // Not as values: who is asked only for words can be given millions of them.
         let names = ["errors", "warnings"];
         let lists = lists_of_texts(&self.body, &names, ERRORS_MAX, ERROR_BYTES_MAX);
-        match lists {
-            Ok(Some(lists)) => {
-                let words = lists.into_iter().flatten().next().unwrap_or_default();
-                // A JSON object without `errors` may be a secret all the same.
-                return words.iter().map(|text| printable_start(text, ERROR_CHARS_MAX)).collect();
-            }
-            Ok(None) | Err(_) => {}
+        if let Ok(Some(lists)) = lists {
+            // A JSON object without `errors` may be a secret all the same.
+            let words = lists.into_iter().flatten().next().unwrap_or_default();
+            // Hidden before anything is cut off.
+            let words = words.iter().map(|text| hide(text, &self.credentials));
+            return words.map(|text| printable_start(&text, ERROR_CHARS_MAX)).collect();
         }
         let body = self.body.get(..FOREIGN_BYTES_MAX).unwrap_or(&self.body);
-        let start = printable_start(&String::from_utf8_lossy(body), FOREIGN_CHARS_MAX);
+        let body = hide(&String::from_utf8_lossy(body), &self.credentials);
+        let start = printable_start(&body, FOREIGN_CHARS_MAX);
         if start.is_empty() { Vec::new() } else { vec![start] }
     }
 }
@@ -126,7 +130,7 @@ const ERROR_BYTES_MAX: usize = 4 * ERROR_CHARS_MAX;
 /// Characters of a body that is not Vault's: enough to know whose it is.
 const FOREIGN_CHARS_MAX: usize = 120;
 /// Bytes of it that are looked at.
-const FOREIGN_BYTES_MAX: usize = 16 * 1024;
+const FOREIGN_BYTES_MAX: usize = 4 * 1024;
 /// Warnings of one answer that are kept; Vault sends one or two.
 const WARNINGS_MAX: usize = 64;
 
@@ -275,6 +279,14 @@ pub struct Auth {
 }
 
 impl Auth {
+    /// Who answers may have put a credential where an accessor is expected, which is logged.
+    fn without(mut self, credentials: &[Secret]) -> Self {
+        let mut all = credentials.to_vec();
+        all.push(self.client_token.clone());
+        self.accessor = hide(&self.accessor, &all);
+        self
+    }
+
     fn decode(auth: &Json) -> Self {
         let metadata = auth.get("metadata").and_then(Json::as_object).into_iter().flatten();
         Self {

@@ -63,6 +63,17 @@ impl Request {
         Self::put(&log_in_path(mount_path), &body)
     }
 
+    /// What of the request must not come out of a foreign text: the token, and the texts of the body but those that
+    /// are told by errors and are no secret.
+    pub fn credentials(&self) -> Vec<Secret> {
+        let mut found: Vec<Secret> = self.token.iter().cloned().collect();
+        let body = self.body.as_ref().and_then(|body| Json::parse(body.expose().as_bytes()).ok());
+        if let Some(body) = body {
+            texts_of(&body, &mut found);
+        }
+        found
+    }
+
     /// Asks what the token of the request is worth.
     pub fn look_up_self() -> Self {
         Self::get("auth/token/lookup-self")
@@ -179,6 +190,42 @@ fn text(text: &str) -> Json {
 
 fn number(number: u32) -> Json {
     Json::Number(number.to_string().into())
+}
+
+/// Members of bodies that Vault's errors repeat for a reason.
+const NO_SECRETS: &[&str] = &[
+    "alt_names",
+    "common_name",
+    "display_name",
+    "entity_alias",
+    "format",
+    "increment",
+    "ip_sans",
+    "key_type",
+    "lease_id",
+    "other_sans",
+    "path",
+    "period",
+    "policies",
+    "private_key_format",
+    "role",
+    "role_name",
+    "ttl",
+    "type",
+    "uri_sans",
+    "username",
+];
+
+fn texts_of(value: &Json, into: &mut Vec<Secret>) {
+    match value {
+        Json::String(text) => into.push(Secret::new(text.as_str())),
+        Json::Array(items) => items.iter().for_each(|item| texts_of(item, into)),
+        Json::Object(members) => {
+            let secret = members.iter().filter(|(name, _)| !NO_SECRETS.contains(&name.as_str()));
+            secret.for_each(|(_, value)| texts_of(value, into));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 #[cfg(test)]

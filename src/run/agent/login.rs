@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::adapter::files;
 use crate::adapter::vault::VaultClient;
+use crate::base::hidden::hide;
 use crate::base::secret::Secret;
 use crate::domain::agent_config::{AuthKind, AuthMethod};
 use crate::domain::vault::{Auth, Request, VaultError, Verdict};
@@ -197,7 +198,7 @@ fn unwrap(
     let told = ask(Request::look_up_wrapping(&wrapping)).map_err(LoginError::Vault)?;
     let path = told.data.get("creation_path").and_then(|path| path.as_str()).unwrap_or_default();
     if path != wanted {
-        let (path, wanted) = (path.to_owned(), wanted.to_owned());
+        let (path, wanted) = (hide(path, &[wrapping]), wanted.to_owned());
         return Err(LoginError::WrappedElsewhere { path, wanted });
     }
     let unwrapped = ask(Request::unwrap_with(wrapping)).map_err(LoginError::Vault)?;

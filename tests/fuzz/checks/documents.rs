@@ -126,6 +126,7 @@ fn reply(text: &str) {
         status,
         body: text.as_bytes().to_vec().into(),
         memory_max: 1024 * 1024,
+        credentials: Vec::new(),
         retry_after: None,
     };
     for status in [200, 204, 400, 403, 404, 503] {

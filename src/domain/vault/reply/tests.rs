@@ -13,6 +13,7 @@ fn reply(status: u16, body: &str) -> Reply {
         status,
         body: Zeroizing::new(body.as_bytes().to_vec()),
         memory_max: 1_000_000,
+        credentials: Vec::new(),
         retry_after: None,
     }
 }
@@ -148,4 +149,66 @@ fn debug_of_a_reading_shows_no_content() {
 fn a_404_with_nothing_but_a_warning_is_no_answer() {
     let text = r#"{"data":null,"warnings":["Invalid path for a versioned K/V secrets engine."]}"#;
     assert_eq!(words(404, text), ["Invalid path for a versioned K/V secrets engine."]);
+}
+
+#[test]
+fn a_credential_never_comes_out_of_foreign_words() {
+    let token = "hvs.CANARY0001CANARY0002";
+    let jwt = "eyJhbGciOiJSUzI1NiJ9.CANARY0003CANARY0004.CANARY0005";
+    let logins = [
+        Request::log_in_with_jwt("auth/kubernetes", "app", &Secret::new(jwt)),
+        Request::log_in_with_approle(
+            "auth/approle",
+            &Secret::new("CANARY-role"),
+            Some(&Secret::new("CANARY\"sid")),
+        ),
+        Request::look_up_self().with_token(Secret::new(token)),
+    ];
+    for request in logins {
+        let credentials = request.credentials();
+        assert!(!credentials.is_empty());
+        let sent: Vec<_> = credentials.iter().map(|secret| secret.expose().to_owned()).collect();
+        let page = "x".repeat(100);
+        let bodies = [
+            Json::Object(
+                [("errors".to_owned(), Json::Array(vec![Json::String(sent.join(" "))]))].into(),
+            )
+            .to_text(),
+            format!("<html>{}", sent.join(",")),
+            // Cut off in the middle of a credential.
+            format!("{page}{}", sent.join(" ")),
+            format!(r#"{{"errors":["{}{}"]}}"#, "y".repeat(990), sent[0]),
+            format!(r#"{{"warnings":["{{\"body\":{:?}}}"]}}"#, sent[0].replace('"', "")),
+        ];
+        for body in bodies {
+            for status in [400, 403, 404, 502] {
+                let mut reply = reply(status, &body);
+                reply.credentials.clone_from(&credentials);
+                let error = reply.reading(&request).unwrap_err();
+                let text = format!("{error} {error:?} {:?}", reply.done(&request));
+                assert!(!text.contains("CANARY"), "{status} {text}");
+            }
+        }
+    }
+    let role = Request::log_in_with_jwt("auth/kubernetes", "app", &Secret::new(jwt)).credentials();
+    let mut reply = reply(400, r#"{"errors":["invalid role name \"app\""]}"#);
+    reply.credentials = role;
+    assert!(reply.reading(&asked()).unwrap_err().to_string().contains("name \"app\""));
+}
+
+#[test]
+fn an_accessor_that_is_the_token_is_none() {
+    for accessor in
+        ["hvs.CANARY0001CANARY", "x-hvs.CANARY0001CANARY-y", "aHZzLkNBTkFSWTAwMDFDQU5BUlk="]
+    {
+        let body = format!(
+            r#"{{"auth":{{"client_token":"hvs.CANARY0001CANARY","accessor":"{accessor}"}}}}"#
+        );
+        let auth = reply(200, &body).auth(&asked()).unwrap();
+        assert!(
+            auth.accessor.contains("[hidden]") && !auth.accessor.contains("CANARY"),
+            "{}",
+            auth.accessor
+        );
+    }
 }
