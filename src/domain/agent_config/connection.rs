@@ -86,6 +86,7 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         no_proxy: either(env, "NO_PROXY").map(str::to_owned),
         num_retries: num_retries(vault),
         max_retries: max_retries.unwrap_or(MAX_RETRIES),
+        headers: Vec::new(),
         rate_limit,
         refuses_redirects: truth(env, "DISABLE_REDIRECTS", notes).unwrap_or(false),
         address: address.map(|address| address.to_string()).unwrap_or_default(),
