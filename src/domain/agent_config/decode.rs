@@ -97,7 +97,8 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
 fn connection_words(top: &Section<'_>, key: &'static str) {
     const KNOWN: &[&str] = &["auto-auth", "caching", "proxying", "templating"];
     for word in top.names(key) {
-        if !KNOWN.contains(&word.as_str()) {
+        let word = word.trim();
+        if !word.is_empty() && !KNOWN.contains(&word) {
             let reason = format!("\"{word}\" is unknown, want some of {}", KNOWN.join(", "));
             top.error(key, reason);
         }
@@ -326,7 +327,8 @@ fn template(section: &Section<'_>) -> TemplateConfig {
     config
 }
 
-/// `wait`: `min:max`, `min`, or a block of both. Of several blocks the last one counts.
+/// `wait`: `min:max`, `min`, or a block of both. Of several blocks the last one counts. As in Vault Agent, a
+/// text with the longer time first is a mistake, while of a block the shortest time is kept to.
 fn wait(section: &Section<'_>) -> Option<Quiet> {
     let is_text = !matches!(section.value("wait"), None | Some(Json::Array(_) | Json::Object(_)));
     let (min, max) = if is_text {
@@ -345,7 +347,7 @@ fn wait(section: &Section<'_>) -> Option<Quiet> {
         let min = block.duration("min", Duration::ZERO);
         let max = block.duration("max", Duration::ZERO);
         block.finish();
-        (min, is_set.then_some(max))
+        (min, is_set.then_some(max.max(min)))
     };
     let max = max.unwrap_or(min.saturating_mul(4));
     if max < min {
