@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::{self, variable};
 use super::section::{ConfigError, Notes, Section};
-use super::settings::WithoutEffect;
+use super::settings::{UNKNOWN, WithoutEffect};
 use super::{
     AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Quiet, Sink,
     TemplateBody, TemplateConfig, TemplateSettings,
@@ -53,7 +53,7 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
         vault.finish();
     }
     for key in ["disable_idle_connections", "disable_keep_alives"] {
-        connection_words(&top, key);
+        connection_words(&top, notes, key);
     }
     let mut templates: Vec<_> = top.blocks("template").iter().map(template).collect();
     let (injector, own_templates) = injector(&top);
@@ -93,14 +93,13 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
 }
 
 /// Which connections not to keep, in the words of Vault Agent. None is kept here for longer than a round of
-/// requests takes.
-fn connection_words(top: &Section<'_>, key: &'static str) {
+/// requests takes, so that a wrong word is told and no reason not to start.
+fn connection_words(top: &Section<'_>, notes: &Notes, key: &'static str) {
     const KNOWN: &[&str] = &["auto-auth", "caching", "proxying", "templating"];
     for word in top.names(key) {
         let word = word.trim();
         if !word.is_empty() && !KNOWN.contains(&word) {
-            let reason = format!("\"{word}\" is unknown, want some of {}", KNOWN.join(", "));
-            top.error(key, reason);
+            notes.ignore(format!("{key}: \"{word}\""), UNKNOWN);
         }
     }
 }

@@ -56,8 +56,6 @@ pub(crate) fn refusals(plan: &Plan<'_>) -> Vec<String> {
         Key::AuthMinBackoff,
         Key::AuthType,
         Key::ClientMaxRetries,
-        Key::DisableIdle,
-        Key::DisableKeepAlives,
         Key::LeaseThreshold,
         Key::Namespace,
         Key::RevokeGrace,
