@@ -19,7 +19,8 @@ use crate::run::config_files;
 use crate::telemetry::log::{Format, Level, Log};
 
 /// Fetch secrets from Vault or OpenBao and write them to files. Options are spelled as in Vault Agent,
-/// with one dash or two. Without -config the configuration is read from VAULT_CONFIG, in base64.
+/// with one dash or two. Without -config and BAO_AGENT_CONFIG_PATH the configuration is read from
+/// VAULT_CONFIG, in base64.
 #[derive(FromArgs)]
 struct Options {
     /// a configuration in HCL or JSON, or a folder of them; may be given several times

@@ -65,8 +65,9 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
     }
     let method = auto_auth.as_ref().and_then(|auto| method(auto, vault_namespace, env));
     let sinks: Vec<_> = auto_auth.as_ref().map(sinks).unwrap_or_default();
-    if let Some(auto_auth) = auto_auth.as_ref().filter(|_| templates.is_empty() && sinks.is_empty())
-    {
+    // What is refused as a whole would have been something to do.
+    let is_idle = templates.is_empty() && sinks.is_empty() && !members.contains_key("env_template");
+    if let Some(auto_auth) = auto_auth.as_ref().filter(|_| is_idle) {
         auto_auth.error("sink", "nothing to do: want a sink or a template");
     }
     let template_config = template_settings(top.block("template_config").as_ref());

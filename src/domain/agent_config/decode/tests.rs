@@ -487,6 +487,8 @@ fn rates_redirects_and_wrong_words_of_the_environment() {
     let config = of(&[("VAULT_RATE_LIMIT", "3:1"), ("VAULT_DISABLE_REDIRECTS", "1")]).unwrap();
     assert_eq!(config.vault.rate_limit, RateLimit::parse("3:1"));
     assert!(config.vault.refuses_redirects);
+    let told = of(&[("BAO_SRV_LOOKUP", "true")]).unwrap().ignored;
+    assert_eq!(places(&told), ["VAULT_SRV_LOOKUP"]);
     let wrong = of(&[("BAO_RATE_LIMIT", "fast"), ("VAULT_DISABLE_REDIRECTS", "yes")]).unwrap_err();
     let wrong: Vec<&str> = wrong.iter().map(|error| error.place.as_str()).collect();
     assert_eq!(wrong, ["VAULT_DISABLE_REDIRECTS", "VAULT_RATE_LIMIT"]);
