@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn an_image_without_a_shell_is_told_with_a_way_out_that_needs_none() {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let error = CommandError::NotStarted { program: SHELL.to_owned(), source }.to_string();
+        let advice = error.split_once("such as ").unwrap().1;
+        let list: Vec<String> = serde_json::from_str(
+            advice.split_once(',').map_or("", |_| advice.split_inclusive(']').next().unwrap()),
+        )
+        .unwrap();
+        assert_eq!(list, ["/bin/app", "reload"], "the example is what a command takes");
+    }
+
+    #[test]
     fn what_takes_too_long_is_killed_with_all_that_it_started() {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut command = Command::new(SHELL);

@@ -251,6 +251,8 @@ impl VaultClient {
         }
         self.await_turn();
         self.follow_files();
+        let more = self.connection.headers.iter();
+        headers.extend(more.map(|(name, value)| (name.as_str(), value.expose())));
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
         let sent = self.sent(request);

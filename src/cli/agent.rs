@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::base::json::Json;
+use crate::base::secret::Secret;
 use crate::domain::agent_config::{
     self, AgentConfig, AuthKind, Environment, Origins, Source, TemplateBody, TemplateConfig,
-    variable,
+    WithoutEffect, variable,
 };
 use crate::domain::schedule::Ending;
 use crate::run::agent::{self, Life, NotStarted};
@@ -18,7 +19,8 @@ use crate::run::config_files;
 use crate::telemetry::log::{Format, Level, Log};
 
 /// Fetch secrets from Vault or OpenBao and write them to files. Options are spelled as in Vault Agent,
-/// with one dash or two. Without -config the configuration is read from VAULT_CONFIG, in base64.
+/// with one dash or two. Without -config and BAO_AGENT_CONFIG_PATH the configuration is read from
+/// VAULT_CONFIG, in base64.
 #[derive(FromArgs, ArgsInfo)]
 struct Options {
     /// a configuration in HCL or JSON, or a folder of them; may be given several times
@@ -60,6 +62,52 @@ struct Options {
     /// namespace of Vault
     #[argh(option)]
     namespace: Option<String>,
+    /// name=value of a header for every request; may be given several times
+    #[argh(option)]
+    header: Vec<String>,
+    /// take no answer from elsewhere than the address
+    #[argh(switch)]
+    disable_redirects: bool,
+    /// without effect: the log goes to standard error
+    #[argh(option)]
+    log_file: Option<String>,
+    /// without effect
+    #[argh(option)]
+    log_rotate_bytes: Option<String>,
+    /// without effect
+    #[argh(option)]
+    log_rotate_duration: Option<String>,
+    /// without effect
+    #[argh(option)]
+    log_rotate_max_files: Option<String>,
+    /// of Vault's command line, without effect
+    #[argh(switch)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    combine_logs: bool,
+    /// of Vault's command line, without effect
+    #[argh(switch)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    disable_gated_logs: bool,
+    /// of Vault's command line, without effect
+    #[argh(switch)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    non_interactive: bool,
+    /// of Vault's command line, without effect
+    #[argh(switch)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    policy_override: bool,
+    /// of Vault's command line, without effect
+    #[argh(option)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    agent_address: Option<String>,
+    /// of Vault's command line, without effect
+    #[argh(option)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    mfa: Option<String>,
+    /// of Vault's command line, without effect
+    #[argh(option)]
+    #[expect(dead_code, reason = "taken, since scripts pass it")]
+    unlock_key: Option<String>,
 }
 
 pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode {
@@ -108,6 +156,8 @@ fn configure(options: &Options, env: &Environment) -> Result<(AgentConfig, Log),
     match (decoded, log) {
         (Ok(mut config), Ok(log)) => {
             config.exit_after_auth |= options.exit_after_auth;
+            config.vault.headers = headers(&options.header)?;
+            config.ignored.extend(flags_without_effect(options));
             Ok((config, log))
         }
         (decoded, log) => {
@@ -146,6 +196,43 @@ fn document(options: &Options, env: &Environment) -> Result<(Json, Origins), Vec
         }
     }
     if mistakes.is_empty() { Ok(agent_config::merge(sources)) } else { Err(mistakes) }
+}
+
+/// The headers of `-header`, which may hold secrets. Vault's own are not for it, as in Vault's client.
+fn headers(flags: &[String]) -> Result<Vec<(String, Secret)>, Vec<String>> {
+    let header = |flag: &String| {
+        let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+        let name = name.trim();
+        let is_name = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let is_value = value.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b));
+        if !is_name || !is_value || !flag.contains('=') {
+            return Err(
+                "-header: want NAME=VALUE, a name of letters, digits and -, a value in ASCII"
+                    .to_owned(),
+            );
+        }
+        if name.to_ascii_lowercase().starts_with("x-vault-") {
+            return Err(format!("-header: {name} is set by the agent itself"));
+        }
+        Ok((name.to_owned(), Secret::new(value.trim())))
+    };
+    let (read, wrong): (Vec<_>, Vec<_>) = flags.iter().map(header).partition(Result::is_ok);
+    if wrong.is_empty() {
+        return Ok(read.into_iter().flatten().collect());
+    }
+    Err(wrong.into_iter().filter_map(Result::err).collect())
+}
+
+fn flags_without_effect(options: &Options) -> impl Iterator<Item = WithoutEffect> {
+    let flags = [
+        ("log-file", "log_file", &options.log_file),
+        ("log-rotate-bytes", "log_rotate_bytes", &options.log_rotate_bytes),
+        ("log-rotate-duration", "log_rotate_duration", &options.log_rotate_duration),
+        ("log-rotate-max-files", "log_rotate_max_files", &options.log_rotate_max_files),
+    ];
+    let given = flags.into_iter().filter(|(.., value)| value.is_some());
+    given.filter_map(|(flag, setting, _)| agent_config::of_flag(flag, setting))
 }
 
 /// The level of the log at SIGHUP. What the files say comes first now: they are what can have changed.
@@ -206,6 +293,9 @@ fn with_flags(options: &Options, env: &Environment) -> Environment {
     }
     if options.tls_skip_verify {
         env.insert("BAO_SKIP_VERIFY".to_owned(), "true".to_owned());
+    }
+    if options.disable_redirects {
+        env.insert("BAO_DISABLE_REDIRECTS".to_owned(), "true".to_owned());
     }
     env
 }
@@ -287,6 +377,42 @@ mod tests {
         assert_eq!(parsed.config, ["/a.hcl", "/b"]);
         assert!(parsed.exit_after_auth && !parsed.tls_skip_verify);
         assert_eq!(parsed.address.as_deref(), Some("http://x?a=b"));
+    }
+
+    #[test]
+    fn flags_that_mean_nothing_here_are_no_mistakes() {
+        let parsed = options(&[
+            "-non-interactive",
+            "-combine-logs=true",
+            "-agent-address=http://x",
+            "-mfa",
+            "id:code",
+            "-unlock-key=k",
+            "-disable-redirects=true",
+            "-log-file=/x",
+            "-log-rotate-bytes",
+            "5",
+            "-config=/a",
+        ]);
+        assert!(parsed.disable_redirects && parsed.config == ["/a"]);
+        let told: Vec<_> = flags_without_effect(&parsed).map(|setting| setting.place).collect();
+        assert_eq!(told, ["-log-file", "-log-rotate-bytes"]);
+    }
+
+    #[test]
+    fn a_header_is_taken_unless_it_is_one_of_vaults() {
+        let of = |flags: &[&str]| {
+            let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+            headers(&flags)
+        };
+        let taken = of(&["X-Tenant=a=b", "cf-id = x "]).unwrap();
+        let taken: Vec<_> =
+            taken.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        assert_eq!(taken, [("X-Tenant", "a=b"), ("cf-id", "x")]);
+        for wrong in ["x", "=v", "a b=c", "a=\n", "X-Vault-Token=s", "x-vault-namespace=n"] {
+            let errors = of(&[wrong, "ok=1"]).unwrap_err();
+            assert!(errors.len() == 1 && !errors.concat().contains("\n"), "{wrong}: {errors:?}");
+        }
     }
 
     #[test]

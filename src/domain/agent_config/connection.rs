@@ -63,6 +63,11 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         }
         rate
     });
+    if truth(env, "SRV_LOOKUP", notes) == Some(true) {
+        let follows =
+            "SRV records are not asked for: write host and port of the server as the address";
+        notes.ignore("VAULT_SRV_LOOKUP".to_owned(), follows);
+    }
     let timeout = variable(env, "CLIENT_TIMEOUT").and_then(|text| {
         parse_duration(text).map_err(|reason| notes.error("VAULT_CLIENT_TIMEOUT", reason)).ok()
     });
@@ -86,6 +91,7 @@ pub(super) fn decode(vault: Option<&Section<'_>>, env: &Environment, notes: &Not
         no_proxy: either(env, "NO_PROXY").map(str::to_owned),
         num_retries: num_retries(vault),
         max_retries: max_retries.unwrap_or(MAX_RETRIES),
+        headers: Vec::new(),
         rate_limit,
         refuses_redirects: truth(env, "DISABLE_REDIRECTS", notes).unwrap_or(false),
         address: address.map(|address| address.to_string()).unwrap_or_default(),

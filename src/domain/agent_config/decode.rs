@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::{self, variable};
 use super::section::{ConfigError, Notes, Section};
-use super::settings::WithoutEffect;
+use super::settings::{UNKNOWN, WithoutEffect};
 use super::{
     AgentConfig, AuthKind, AuthMethod, Command, Environment, InjectorSettings, Quiet, Sink,
     TemplateBody, TemplateConfig, TemplateSettings,
@@ -53,7 +53,7 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
         vault.finish();
     }
     for key in ["disable_idle_connections", "disable_keep_alives"] {
-        connection_words(&top, key);
+        connection_words(&top, notes, key);
     }
     let mut templates: Vec<_> = top.blocks("template").iter().map(template).collect();
     let (injector, own_templates) = injector(&top);
@@ -65,8 +65,9 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
     }
     let method = auto_auth.as_ref().and_then(|auto| method(auto, vault_namespace, env));
     let sinks: Vec<_> = auto_auth.as_ref().map(sinks).unwrap_or_default();
-    if let Some(auto_auth) = auto_auth.as_ref().filter(|_| templates.is_empty() && sinks.is_empty())
-    {
+    // What is refused as a whole would have been something to do.
+    let is_idle = templates.is_empty() && sinks.is_empty() && !members.contains_key("env_template");
+    if let Some(auto_auth) = auto_auth.as_ref().filter(|_| is_idle) {
         auto_auth.error("sink", "nothing to do: want a sink or a template");
     }
     let template_config = template_settings(top.block("template_config").as_ref());
@@ -93,13 +94,13 @@ fn read(document: &Json, env: &Environment, notes: &Notes) -> Option<AgentConfig
 }
 
 /// Which connections not to keep, in the words of Vault Agent. None is kept here for longer than a round of
-/// requests takes.
-fn connection_words(top: &Section<'_>, key: &'static str) {
+/// requests takes, so that a wrong word is told and no reason not to start.
+fn connection_words(top: &Section<'_>, notes: &Notes, key: &'static str) {
     const KNOWN: &[&str] = &["auto-auth", "caching", "proxying", "templating"];
     for word in top.names(key) {
-        if !KNOWN.contains(&word.as_str()) {
-            let reason = format!("\"{word}\" is unknown, want some of {}", KNOWN.join(", "));
-            top.error(key, reason);
+        let word = word.trim();
+        if !word.is_empty() && !KNOWN.contains(&word) {
+            notes.ignore(format!("{key}: \"{word}\""), UNKNOWN);
         }
     }
 }
@@ -326,7 +327,8 @@ fn template(section: &Section<'_>) -> TemplateConfig {
     config
 }
 
-/// `wait`: `min:max`, `min`, or a block of both. Of several blocks the last one counts.
+/// `wait`: `min:max`, `min`, or a block of both. Of several blocks the last one counts. As in Vault Agent, a
+/// text with the longer time first is a mistake, while of a block the shortest time is kept to.
 fn wait(section: &Section<'_>) -> Option<Quiet> {
     let is_text = !matches!(section.value("wait"), None | Some(Json::Array(_) | Json::Object(_)));
     let (min, max) = if is_text {
@@ -345,7 +347,7 @@ fn wait(section: &Section<'_>) -> Option<Quiet> {
         let min = block.duration("min", Duration::ZERO);
         let max = block.duration("max", Duration::ZERO);
         block.finish();
-        (min, is_set.then_some(max))
+        (min, is_set.then_some(max.max(min)))
     };
     let max = max.unwrap_or(min.saturating_mul(4));
     if max < min {

@@ -14,7 +14,7 @@ pub use connection::{Client, of_environment, variable};
 pub use decode::{decode, without_effect};
 pub use hcl::{HclError, parse as parse_hcl};
 pub use section::ConfigError;
-pub use settings::WithoutEffect;
+pub use settings::{WithoutEffect, of_flag};
 pub use sources::{Origins, Source, merge};
 
 use crate::base::secret::Secret;
@@ -148,6 +148,8 @@ pub struct Connection {
     /// Retries that do not count, after a broken connection, a 412, 429 or 5xx: `VAULT_MAX_RETRIES`,
     /// default 2.
     pub max_retries: u32,
+    /// For every request, beside those of Vault's API.
+    pub headers: Vec<(String, Secret)>,
     /// `VAULT_RATE_LIMIT`
     pub rate_limit: Option<RateLimit>,
     /// `VAULT_DISABLE_REDIRECTS`: the address must be the one that answers.

@@ -53,6 +53,14 @@ pub(super) fn treatment(path: &str) -> Option<Treatment> {
     SETTINGS.iter().find(|(known, _)| *known == path).map(|(_, treatment)| *treatment)
 }
 
+/// What is said of an option of the command line that stands for a setting without effect.
+pub fn of_flag(flag: &str, setting: &str) -> Option<WithoutEffect> {
+    match treatment(setting)? {
+        Inert(follows) => Some(WithoutEffect { place: format!("-{flag}"), follows }),
+        Followed | Needless | Refused(_) => None,
+    }
+}
+
 /// The rows for settings inside of a block that is without effect as a whole, and that need words of their
 /// own.
 pub(super) fn inert_inside(path: &str) -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -127,7 +127,7 @@ keys! {
     InitFirst "agent-init-first" Bool, Fixed("false"), "Run the agent before the pod's own init containers.";
     InitJsonPatch "agent-init-json-patch" Patch, Nothing, "JSON patch for the agent's init container.";
     Inject "agent-inject" Bool, Fixed("false"), "Whether to inject at all.";
-    Command "agent-inject-command-" Text, Nothing, "Command to run after each change of the file.";
+    Command "agent-inject-command-" Text, Nothing, "Command to run after each change of the file: text for the shell, or a list of words in JSON for native agents, which need none then.";
     Containers "agent-inject-containers" List, Nothing, "Containers that see the secrets; all when absent.";
     DefaultTemplate "agent-inject-default-template" Choice(TEMPLATES), Process("DEFAULT_TEMPLATE", |c, _| Cow::Borrowed(&c.default_template)), "Format of files without a template: map or json.";
     File "agent-inject-file-" Text, Nothing, "Path of the file below its volume; the secret's name when absent.";
@@ -171,7 +171,7 @@ keys! {
     CaPath "ca-key" Text, Nothing, "Folder in the agents with CA certificates of Vault.";
     ClientCert "client-cert" Text, Nothing, "File in the agents with the client certificate.";
     ClientKey "client-key" Text, Nothing, "File in the agents with the client certificate's key.";
-    ClientMaxRetries "client-max-retries" Count, Nothing, "VAULT_MAX_RETRIES of the agents: quick retries of one request; their own is 2.";
+    ClientMaxRetries "client-max-retries" Count, Nothing, "VAULT_MAX_RETRIES of the agents: retries that do not count, where Vault could not answer; their own is 2.";
     ClientTimeout "client-timeout" VaultDuration, Nothing, "VAULT_CLIENT_TIMEOUT of the agents, for one request; their own is 60s.";
     ErrorOnMissingKey "error-on-missing-key-" Bool, Fixed("false"), "Fail when the template names a key that the secret does not have.";
     GoMaxProcs "go-max-procs" Text, Nothing, "GOMAXPROCS of the agents.";

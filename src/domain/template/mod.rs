@@ -31,9 +31,11 @@ mod value;
 pub use asked::Asked;
 pub use budget::Budget;
 pub use chance::Seed;
+use error::Fault;
 pub use error::{Note, TemplateError};
 pub use functions::{FunctionDoc, list as list_functions};
 use go::eval::Eval;
+use go::foreign;
 use go::parser::{self, Parsed};
 pub use network::{Flags, Interface};
 
@@ -211,6 +213,26 @@ impl Template {
             }
             Err(fault) => Err(fault.into_error(text)),
         }
+    }
+
+    /// Parses the content of a file, which need not be UTF-8: other bytes come through as they are.
+    pub fn parse_source(
+        name: &str,
+        source: &[u8],
+        left: &str,
+        right: &str,
+        budget: Budget,
+    ) -> Result<Self, TemplateError> {
+        if let Ok(text) = std::str::from_utf8(source) {
+            return Self::parse(name, text, left, right, budget);
+        }
+        let Some(text) = foreign::readable(source) else {
+            let fault = Fault::new("neither UTF-8 nor free of U+10FF80 to U+10FFFF".to_owned());
+            return Err(fault.at(0, name).into_error(""));
+        };
+        let mut template = Self::parse(name, &text, left, right, budget)?;
+        foreign::restore(&mut template.parsed);
+        Ok(template)
     }
 
     /// The template with a folder that every file it reads must lie in.

@@ -320,19 +320,13 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
         }
         TemplateBody::Go { contents, left_delimiter, right_delimiter } => {
             let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
-            (dynamic, parse(&config.destination, contents, delimiters, config))
+            (dynamic, parse(&config.destination, contents.as_bytes(), delimiters, config))
         }
         TemplateBody::GoFile { source, left_delimiter, right_delimiter } => {
             let text = files::read_bounded(Path::new(source), FILE_BYTES_MAX)
                 .map_err(|error| format!("template source: {error}"))?;
-            let body = match String::from_utf8(text) {
-                Ok(text) => {
-                    let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
-                    parse(source, &text, delimiters, config)
-                }
-                Err(error) => Body::Broken(format!("{source}: {}", error.utf8_error())),
-            };
-            (source.clone(), body)
+            let delimiters = (left_delimiter.as_str(), right_delimiter.as_str());
+            (source.clone(), parse(source, &text, delimiters, config))
         }
         TemplateBody::Tiny { secret, contents } => {
             (dynamic, Body::Tiny(read(secret), contents.clone()))
@@ -340,8 +334,8 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     })
 }
 
-fn parse(name: &str, text: &str, (left, right): (&str, &str), config: &TemplateConfig) -> Body {
-    match Template::parse(name, text, left, right, RENDER) {
+fn parse(name: &str, text: &[u8], (left, right): (&str, &str), config: &TemplateConfig) -> Body {
+    match Template::parse_source(name, text, left, right, RENDER) {
         Ok(template) => {
             let sandbox = config.sandbox_path.as_deref();
             Body::Go(template.for_file(&config.destination).in_sandbox(sandbox))

@@ -180,6 +180,21 @@ fn files_and_tokens_get_the_owner_that_is_asked_for() {
     assert!(done.code() != 0 && done.err.contains("the user does not stand in"), "{}", done.err);
 }
 
+#[test]
+fn no_more_requests_are_under_way_than_wanted() {
+    let vault = FakeVault::start();
+    let mut pod = Pod::new(&vault).env("VAULT_CLIENT_TIMEOUT", "500ms");
+    for i in 0..4 {
+        vault.put(&format!("secret/app/{i}"), json!({ "key": "value" }));
+        vault.fault(&format!("secret/data/app/{i}"), Fault::Hang, 1);
+        pod = pod.file(&format!("{i}"), &format!("secret/app/{i}"), "raw:key");
+    }
+    let limited = pod.set("/template_config/max_connections_per_host", json!(1));
+    let begun = std::time::Instant::now();
+    assert_eq!(limited.init().code(), 0);
+    assert!(begun.elapsed() >= Duration::from_secs(2), "four that hang, one after the other");
+}
+
 /// A pod that logs in with a JWT which lies behind a link.
 fn with_jwt(vault: &FakeVault, follows: bool) -> Pod {
     vault.role("app", Role { ttl: 3600, ..Role::default() });

@@ -93,6 +93,15 @@ fn a_redirect_is_refused_where_it_is_forbidden() {
 }
 
 #[test]
+fn headers_of_the_command_line_go_with_every_request() {
+    let server = Server::start(None, |_| http("200 OK", "", "{}"));
+    let headers = vec![("X-Tenant".to_owned(), Secret::new("team a"))];
+    let client = client(&Connection { headers, ..connection(server.url("http")) });
+    assert!(works(&client));
+    assert!(server.request().to_ascii_lowercase().contains("x-tenant: team a\r\n"));
+}
+
+#[test]
 fn requests_keep_to_their_rate() {
     let server = Server::start(None, |_| http("200 OK", "", "{}"));
     let rate_limit = RateLimit::parse("20:2");

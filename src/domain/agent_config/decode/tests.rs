@@ -420,6 +420,8 @@ fn waits_are_read_as_consul_template_reads_them() {
         (r#"{"min":"2s"}"#, quiet(2, 8)),
         (r#"{"min":"2s","max":"2s"}"#, quiet(2, 2)),
         (r#"[{"min":"9s","max":"99s"},{"min":"1s","max":"5s"}]"#, quiet(1, 5)),
+        (r#"{"min":"5s","max":"1s"}"#, quiet(5, 5)),
+        (r#"{"min":"1s","max":"0s"}"#, quiet(1, 1)),
         (r#""0s""#, None),
         (r#"{"max":"5s"}"#, None),
         ("null", None),
@@ -433,9 +435,7 @@ fn waits_are_read_as_consul_template_reads_them() {
         r#""5""#,
         r#""-1s""#,
         r#"":""#,
-        r#"{"min":"5s","max":"1s"}"#,
         r#"{"min":"1s","maximum":"2s"}"#,
-        r#"{"min":"1s","max":"0s"}"#,
     ] {
         assert_eq!(of(text).unwrap_err().len(), 1, "{text}");
     }
@@ -487,11 +487,18 @@ fn rates_redirects_and_wrong_words_of_the_environment() {
     let config = of(&[("VAULT_RATE_LIMIT", "3:1"), ("VAULT_DISABLE_REDIRECTS", "1")]).unwrap();
     assert_eq!(config.vault.rate_limit, RateLimit::parse("3:1"));
     assert!(config.vault.refuses_redirects);
+    let told = of(&[("BAO_SRV_LOOKUP", "true")]).unwrap().ignored;
+    assert_eq!(places(&told), ["VAULT_SRV_LOOKUP"]);
     let wrong = of(&[("BAO_RATE_LIMIT", "fast"), ("VAULT_DISABLE_REDIRECTS", "yes")]).unwrap_err();
     let wrong: Vec<&str> = wrong.iter().map(|error| error.place.as_str()).collect();
     assert_eq!(wrong, ["VAULT_DISABLE_REDIRECTS", "VAULT_RATE_LIMIT"]);
-    let idle = |words: &str| errors(&least(&format!(r#""disable_idle_connections":{words}"#)));
-    assert_eq!(idle(r#"["auto-auth","nothing"]"#).len(), 1);
+    let idle = |words: &str| {
+        let config = json(&least(&format!(r#""disable_idle_connections":{words}"#))).unwrap();
+        config.ignored.into_iter().map(|setting| setting.place).collect::<Vec<_>>()
+    };
+    let told = [r#"disable_idle_connections: "nothing""#];
+    assert_eq!(idle(r#"["auto-auth"," proxying","","nothing"]"#), told);
+    assert_eq!(idle(r#""caching, nothing""#), told);
 }
 
 #[test]

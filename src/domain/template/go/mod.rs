@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod duration;
 pub(crate) mod eval;
 pub(crate) mod float;
+pub(crate) mod foreign;
 pub(crate) mod layout;
 pub(crate) mod lexer;
 pub(crate) mod literal;
