@@ -163,7 +163,6 @@ fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         Key::DisableIdle,
         Key::DisableKeepAlives,
         Key::GoMaxProcs,
-        Key::MaxConnections,
     ];
     let told = notes.flag(Key::CacheEnable) || notes.flag(Key::EnableQuit);
     let is_of_cache =
