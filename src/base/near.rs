@@ -42,9 +42,12 @@ fn distance(name: &str, other: &str) -> Option<usize> {
         return None;
     }
     let most = DISTANCE_MAX.min(a.len().min(b.len()) / 3);
-    let edits = edits(&a, &b);
-    if edits <= most {
-        return Some(edits);
+    // As many edits as one is longer are needed at least.
+    if a.len().abs_diff(b.len()) <= most {
+        let edits = edits(&a, &b);
+        if edits <= most {
+            return Some(edits);
+        }
     }
     let is_start = a.len() >= PREFIX_MIN && other_lower.starts_with(&lower);
     is_start.then(|| DISTANCE_MAX + b.len() - a.len())
