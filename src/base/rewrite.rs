@@ -296,11 +296,12 @@ impl<'t> Rewriter<'t> {
 
     /// Reads documents with what YAML has beside keys, lists and texts once more.
     fn proves(&self, wanted: &Json) -> bool {
-        let is_odd = |text: &str| text.contains('\r') && text.replace("\r\n", "").contains('\r');
-        if !self.document.unusual && !is_odd(self.text) {
+        let root = &self.document.root;
+        let own = self.text.get(root.span.clone()).unwrap_or_default();
+        let has_lone_returns = || own.split('\r').skip(1).any(|rest| !rest.starts_with('\n'));
+        if !self.document.unusual && !has_lone_returns() {
             return true;
         }
-        let root = &self.document.root;
         let start = self.line_start(root.span.start);
         let ends = self.edits.iter().map(|edit| edit.at.end);
         let end = ends.chain(self.line_after(root)).max().unwrap_or(root.span.end);

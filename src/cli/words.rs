@@ -125,8 +125,19 @@ fn unknown(name: &str, flags: &[Flag<'_>]) -> String {
 
 /// The options of a mode, or the exit code of a mode that is not to run; then everything is said.
 pub(crate) fn options<T: FromArgs + ArgsInfo>(mode: &str, words: &[String]) -> Result<T, ExitCode> {
+    options_besides(mode, words, &[])
+}
+
+/// The same for a mode that also takes options which mean nothing to it, with their values.
+pub(crate) fn options_besides<T: FromArgs + ArgsInfo>(
+    mode: &str,
+    words: &[String],
+    needless: &[Flag<'static>],
+) -> Result<T, ExitCode> {
     let info = T::get_args_info();
-    let line = read(words, &flags(&info), false);
+    let mut known = flags(&info);
+    known.extend_from_slice(needless);
+    let line = read(words, &known, false);
     if line.help {
         super::say(&help::of_mode(mode, &info));
         return Err(ExitCode::SUCCESS);

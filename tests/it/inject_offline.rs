@@ -147,6 +147,7 @@ fn programs_read_what_is_explained() {
     assert_eq!((&pod["kind"], &pod["decision"]), (&"Deployment".into(), &"inject".into()));
     assert_eq!(pod["files"][0]["path"], "/vault/secrets/db");
     assert_eq!(pod["files"][0]["mode"], "0440");
+    assert_eq!(pod["configuration"]["auto_auth"]["method"]["type"], "kubernetes");
     assert_eq!(told["totals"]["injected"], 1);
     assert_eq!(told["totals"]["warnings"], 2);
     assert_eq!(told["warnings"][0]["path"], "metadata.annotations");
@@ -273,8 +274,8 @@ fn what_holds_no_object_is_told() {
 fn files_and_folders_are_read_in_order() {
     let folder = TempDir::new("inject-files");
     let service = |name: &str| format!("kind: Service\nmetadata: {{name: {name}}}\n");
-    folder.write("m/b.yml", &service("b"));
-    folder.write("m/a/z.yaml", &service("z"));
+    folder.write("m/b.yml", service("b"));
+    folder.write("m/a/z.yaml", service("z"));
     folder.write("m/c.json", "{\"kind\":\"Service\"}");
     folder.write("m/notes.txt", "{{");
     folder.write("m/.hidden/x.yaml", "{{");

@@ -224,6 +224,35 @@ fn whatever_the_style_the_new_text_says_what_was_wanted() {
     assert!(in_place > 1000 && anew < in_place, "{in_place} in place, {anew} anew");
 }
 
+#[test]
+fn json_stays_json_in_every_layout() {
+    let texts = [
+        r#"{"a":{"b":[1.10,{"c":"d\\\"}"}],"e":{}},"f":[],"a2":null,"g":"é😀\ud83d\ude00"}"#,
+        "[\n\t1 ,\n\t{ \"a\" : [ ] ,\r\n \"b\":[\n 1\n ]}\n]\n\n",
+        "{\n    \"a\": [\n        {\n            \"b\": 1\n        }\n    ],\n    \"c\": \"d\"\n}\n",
+        "{\"a\":1,\"a\":{\"b\":2},\"c\":[[[]]]}",
+    ];
+    let mut random: u64 = 7;
+    let mut below = |bound: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from((random >> 33) % u64::try_from(bound).unwrap()).unwrap()
+    };
+    for round in 0..2000 {
+        let text = texts[round % texts.len()];
+        let document = source::read_json(text).unwrap().remove(0);
+        let mut wanted = document.root.to_json();
+        assert_eq!(wanted, json(text));
+        for _ in 0..below(4) {
+            grow(&mut wanted, &mut below);
+        }
+        let mut edits = Vec::new();
+        rewrite(text, &document, &wanted, &mut edits);
+        let out = apply(text, &edits);
+        let back = Json::parse(out.as_bytes()).unwrap_or_else(|e| panic!("{e}\n{text}\n{out}"));
+        assert_eq!(back.to_text(), wanted.to_text(), "{text}\n{out}");
+    }
+}
+
 /// Adds something somewhere.
 fn grow(value: &mut Json, below: &mut impl FnMut(usize) -> usize) {
     let new = [json("\"new\""), json(r#"{"name":"n","k":["x: y",{}]}"#), json("[1,[2]]")];

@@ -15,6 +15,8 @@ use crate::base::json::Json;
 pub struct Explanation {
     /// What the patch adds.
     pub added: Vec<Added>,
+    /// The agents' configuration, the sidecar's when there is one; `None` when a ConfigMap has it.
+    pub configuration: Option<Json>,
     /// Files that the agents will write, as their configuration has them; none when it is in a ConfigMap.
     pub files: Vec<File>,
     /// `native` or `vault`.
@@ -94,6 +96,7 @@ pub(crate) fn explain(
     {
         explanation.files = files(&document);
         (explanation.login, explanation.token) = login(&document, agent, pod);
+        explanation.configuration = Some(document);
     }
     explanation
 }
@@ -126,6 +129,8 @@ impl Explanation {
             for Added { path, what } in &self.added {
                 lines.push(format!("adds {path}: {what}"));
             }
+            let configuration = self.configuration.as_ref().map(Json::to_text);
+            lines.extend(configuration.map(|text| format!("configures the agent with {text}")));
         }
         lines
     }

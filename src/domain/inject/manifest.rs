@@ -166,7 +166,9 @@ fn inject_pod(
 /// A pod says much about secrets, and not that it wants any.
 fn unasked(template: &Json, outcome: &Outcome) -> Option<String> {
     let keys = find::annotations(template, &[]);
-    let first = keys.first().filter(|_| outcome.reason == "not-annotated")?;
+    // The decision itself may know better what is amiss.
+    let is_silent = outcome.reason == "not-annotated" && outcome.warnings.is_empty();
+    let first = keys.first().filter(|_| is_silent)?;
     let others = if keys.len() > 1 { " and others have" } else { " has" };
     Some(format!("{first}{others} no effect without {}: \"true\"", Key::Inject))
 }

@@ -111,7 +111,8 @@ fn object<const N: usize>(members: [(&str, Json); N]) -> Json {
 
 fn pod(file: &str, found: &Found) -> Json {
     let Found { explanation, kind, name, namespace, outcome, path, .. } = found;
-    let Explanation { added, files, flavor, ignored, login, settings, token } = explanation;
+    let Explanation { added, configuration, files, flavor, ignored, login, settings, token } =
+        explanation;
     let list = |items: &[String]| Json::Array(items.iter().map(|item| text(item)).collect());
     let files = files.iter().map(|file| {
         object([
@@ -133,6 +134,7 @@ fn pod(file: &str, found: &Found) -> Json {
         .map(|added| object([("path", text(&added.path)), ("what", text(&added.what))]));
     object([
         ("added", Json::Array(added.collect())),
+        ("configuration", configuration.clone().unwrap_or(Json::Null)),
         ("decision", text(word(outcome.verdict))),
         ("file", text(file)),
         ("files", Json::Array(files.collect())),

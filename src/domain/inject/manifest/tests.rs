@@ -250,7 +250,7 @@ fn what_was_empty_stays_as_it_was() {
         let other =
             text.replace(r#""r""#, r#""r","vault.hashicorp.com/agent-inject-containers":"none""#);
         let (json, _) = run(&format!(r#"{{"kind":"Job","spec":{{"template":{other}}}}}"#));
-        assert!(json.to_text().contains(&before[1..]), "{}", json.to_text());
+        assert!(json.to_text().contains(before.trim_start_matches(',')), "{}", json.to_text());
     }
 }
 
