@@ -107,10 +107,39 @@ pub fn compile(text: &str) -> Result<(), TinyError> {
         engine.add_template("\n", text)
     }));
     match compiled {
-        Ok(compiled) => compiled.map_err(|error| told(&error, text)),
-        Err(_) => Err(TinyError::Panic),
+        Ok(compiled) => compiled.map_err(|error| told(&error, text))?,
+        Err(_) => return Err(TinyError::Panic),
     }
+    unknown_formatter(text).map_or(Ok(()), Err)
 }
+
+/// The first tag with a formatter that does not exist. The engine sees that only when it prints.
+fn unknown_formatter(text: &str) -> Option<TinyError> {
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (literal, tag) = rest.split_at(open);
+        let is_value = !literal.ends_with('\\') && !tag.starts_with("{{") && !tag.starts_with("{#");
+        let close = match tag.get(..2) {
+            Some("{#") => "#}",
+            Some("{{") => "}}",
+            _ if is_value => "}",
+            _ => "{",
+        };
+        let inside = tag.split_once(close)?.0;
+        let formatter = inside.split_once('|').map(|(_, name)| name.trim());
+        if let Some(name) = formatter.filter(|name| is_value && !FORMATTERS.contains(name)) {
+            let known = FORMATTERS.join(", ");
+            let message = format!("unknown formatter {name:?}, want one of {known}");
+            return Some(malformed(text, text.len() - tag.len(), &message));
+        }
+        rest = tag.get(inside.len() + close.len()..).unwrap_or_default();
+    }
+    None
+}
+
+/// What may stand behind a field of a user's template.
+const FORMATTERS: [&str; 8] =
+    ["base64", "dotenv", "json", "properties_key", "properties_value", "sh", "unescaped", "yaml"];
 
 /// Renders a text that was checked, or is our own.
 pub(super) fn render_value(text: &str, data: &Value) -> Result<Secret, TinyError> {
@@ -295,4 +324,33 @@ fn malformed(text: &str, offset: usize, message: &str) -> TinyError {
     let line = before.matches('\n').count() + 1;
     let column = before.len() - before.rfind('\n').map_or(0, |end| end + 1) + 1;
     TinyError::Compile { line, column, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formatter_is_known_before_anything_is_printed() {
+        for text in [
+            "{x}",
+            "{x | sh}{ y|json }",
+            "\\{x | nope}",
+            "{# {x | nope} #}",
+            "{{ if x }}{x | yaml}{{ endif }}",
+            "{x | nope",
+        ] {
+            assert_eq!(unknown_formatter(text), None, "{text}");
+        }
+        for text in ["{x | nope}", "a\n{x|}", "{{ if x }}{y | Sh}{{ endif }}", "\\{x}{y | html}"] {
+            let error = compile(text).unwrap_err();
+            assert!(error.to_string().contains("unknown formatter"), "{text}: {error}");
+        }
+        for name in FORMATTERS {
+            let text = format!("{{x | {name}}}");
+            compile(&text).unwrap();
+            let data = Json::parse(br#"{"x":"y"}"#).unwrap();
+            render(&text, &data).unwrap();
+        }
+    }
 }

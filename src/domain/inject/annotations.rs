@@ -27,14 +27,20 @@ pub enum Kind {
     GoDuration,
     /// A user or group number; empty means the default.
     Id,
+    /// The name of a container image.
+    Image,
     /// A whole number; empty means 0.
     Int,
     /// Texts between commas.
     List,
     /// Permission bits as octal digits, or empty.
     Mode,
+    /// The name of a Secret or ConfigMap, or empty.
+    Name,
     /// An RFC 6902 patch; checked where it is applied.
     Patch,
+    /// A folder to mount a volume at.
+    Path,
     /// A port number, or empty.
     Port,
     /// A Kubernetes quantity; empty means no such entry.
@@ -93,8 +99,8 @@ macro_rules! keys {
 }
 
 use Kind::{
-    Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Patch, Port, Quantity, Share,
-    Size, Text, Uint, VaultDuration, Word,
+    Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Name, Patch, Path, Port,
+    Quantity, Share, Size, Text, Uint, VaultDuration, Word,
 };
 use Source::{Fixed, Nothing, Process};
 
@@ -115,14 +121,14 @@ keys! {
     CacheExitOnErr "agent-cache-exit-on-err" Bool, Fixed("false"), "End the agent when the persisted cache cannot be restored.";
     CachePort "agent-cache-listener-port" Port, Fixed("8200"), "Port of the agent's listener on 127.0.0.1.";
     CacheUseToken "agent-cache-use-auto-auth-token" Text, Fixed("true"), "`cache.use_auto_auth_token` of the agent: true, false or force.";
-    Configmap "agent-configmap" Text, Nothing, "ConfigMap with config-init.hcl and config.hcl for the agents, instead of a generated configuration.";
+    Configmap "agent-configmap" Name, Nothing, "ConfigMap with config-init.hcl and config.hcl for the agents, instead of a generated configuration.";
     CopyMounts "agent-copy-volume-mounts" Text, Nothing, "Container whose volume mounts the agents get too.";
     DisableIdle "agent-disable-idle-connections" List, Process("DISABLE_IDLE_CONNECTIONS", |c, _| Cow::Borrowed(&c.disable_idle_connections)), "Parts of the agent that close idle connections: auto-auth, caching, templating.";
     DisableKeepAlives "agent-disable-keep-alives" List, Process("DISABLE_KEEP_ALIVES", |c, _| Cow::Borrowed(&c.disable_keep_alives)), "Parts of the agent that keep no connection alive: auto-auth, caching, templating.";
     EnableQuit "agent-enable-quit" Bool, Fixed("false"), "Serve /agent/v1/quit on the agent's listener.";
-    ExtraSecret "agent-extra-secret" Text, Nothing, "Secret mounted at /vault/custom in the agents.";
+    ExtraSecret "agent-extra-secret" Name, Nothing, "Secret mounted at /vault/custom in the agents.";
     AgentFlavor "agent-flavor" Choice(FLAVORS), Process("AGENT", |c, _| Cow::Borrowed(c.agent.word())), "Whose agent the image holds: native, vault, or auto to tell by the image's name.";
-    Image "agent-image" Filled, Process("VAULT_IMAGE", |c, _| Cow::Borrowed(&c.image)), "Image of the agents.";
+    Image "agent-image" Kind::Image, Process("VAULT_IMAGE", |c, _| Cow::Borrowed(&c.image)), "Image of the agents.";
     InitCommands "agent-init-commands" Bool, Fixed("true"), "Run the files' commands in the init container too, where the app is not there yet.";
     InitFirst "agent-init-first" Bool, Fixed("false"), "Run the agent before the pod's own init containers.";
     InitJsonPatch "agent-init-json-patch" Patch, Nothing, "JSON patch for the agent's init container.";
@@ -182,14 +188,14 @@ keys! {
     PreserveCaseOf "preserve-secret-case-" Bool, Nothing, "The same for one secret.";
     ProxyAddress "proxy-address" Text, Process("PROXY_ADDR", |c, _| Cow::Borrowed(&c.proxy_address)), "HTTPS_PROXY of the agents.";
     Role "role" Text, Nothing, "Role to log in with.";
-    VolumePath "secret-volume-path" Filled, Fixed("/vault/secrets"), "Where the secrets volume is mounted.";
-    VolumePathOf "secret-volume-path-" Text, Nothing, "The same for one secret, in a volume of its own.";
+    VolumePath "secret-volume-path" Path, Fixed("/vault/secrets"), "Where the secrets volume is mounted.";
+    VolumePathOf "secret-volume-path-" Path, Nothing, "The same for one secret, in a volume of its own.";
     Service "service" Text, Process("VAULT_ADDR", |c, _| Cow::Borrowed(&c.address)), "Address of Vault.";
     ExitOnRetryFailure "template-config-exit-on-retry-failure" Bool, Process("TEMPLATE_CONFIG_EXIT_ON_RETRY_FAILURE", |c, _| flag(c.exit_on_retry_failure)), "End the agent when a secret's retries are used up.";
     LeaseThreshold "template-lease-renewal-threshold" Share, Process("TEMPLATE_LEASE_RENEWAL_THRESHOLD", |c, _| Cow::Owned(c.lease_renewal_threshold.to_string())), "Part of a lease after which its secret is read again; 0 is the agent's own, 0.9.";
     MaxConnections "template-max-connections-per-host" Int, Process("TEMPLATE_MAX_CONNECTIONS_PER_HOST", |c, _| Cow::Owned(c.max_connections_per_host.to_string())), "Connections of the template engine to Vault.";
     RenderInterval "template-static-secret-render-interval" VaultDuration, Process("TEMPLATE_STATIC_SECRET_RENDER_INTERVAL", |c, _| Cow::Borrowed(&c.static_secret_render_interval)), "How often secrets without a lease are read again; the agent's own is 5m.";
-    TlsSecret "tls-secret" Text, Nothing, "Secret mounted at /vault/tls in the agents.";
+    TlsSecret "tls-secret" Name, Nothing, "Secret mounted at /vault/tls in the agents.";
     TlsServerName "tls-server-name" Text, Nothing, "Name in Vault's certificate.";
     TlsSkipVerify "tls-skip-verify" Bool, Fixed("false"), "Do not check Vault's certificate.";
 }
@@ -311,7 +317,7 @@ impl<'a> Notes<'a> {
             let Some((row, raw)) = family else { continue };
             // A secret's annotation without the secret does nothing, right or wrong.
             let of_token = row.key == Key::Perms && *raw == TOKEN && self.flag(Key::InjectToken);
-            if matches!(row.kind, Bool | Mode) && !declared(raw) && !of_token {
+            if matches!(row.kind, Bool | Mode | Path) && !declared(raw) && !of_token {
                 continue;
             }
             if let Err(clause) = check(row.kind, value) {

@@ -46,7 +46,9 @@ fn fault(notes: &Notes<'_>, file: &SecretFile<'_>, is_template: bool) -> Option<
             let path = notes.named(Key::SecretPath, file.raw).unwrap_or("");
             let is_usual = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
             let delimiters = (file.left_delimiter, file.right_delimiter);
-            if !is_template && delimiters == ("{{", "}}") && path.chars().all(is_usual) {
+            let is_plain = delimiters == ("{{", "}}") && path.chars().all(is_usual);
+            // Of unprintable characters people hear by the path itself.
+            if !is_template && (is_plain || path.contains(char::is_control)) {
                 return None;
             }
             let (left, right) = delimiters;
@@ -66,6 +68,8 @@ fn sentence(error: &TemplateError) -> String {
     if let Some(note) = &error.note {
         let place = note.place.map(|(line, column)| format!(" at {line}:{column}"));
         text.push_str(&format!(" ({}{})", note.text, place.unwrap_or_default()));
+    } else if error.message.contains("'-'") {
+        text.push_str(" (a key with a dash needs index: index .Data.data \"the-key\")");
     }
     text
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::annotations::{Key, Notes};
 use super::container::container;
-use super::doubts::of_skipped;
+use super::doubts::{of_label, of_skipped};
 use super::json_text::JsonText;
 use super::lists::too_many;
 use super::names;
@@ -141,6 +141,7 @@ fn about_pod(
         // A value that is no boolean is a problem among the others.
         Some(None | Some(true)) => {}
     }
+    warnings.extend(of_label(&metadata.labels));
     let certain = notes.given(Key::Inject).and_then(parse_bool).is_some();
     if certain && let Some(outcome) = settled(pod, &notes, &mut warnings) {
         return outcome;

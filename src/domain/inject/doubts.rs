@@ -9,7 +9,7 @@ use super::misspelt;
 use super::plan::{HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME};
 use super::problems::{LISTED_MAX, Shown};
 use super::readers;
-use super::review::Mount;
+use super::review::{Mount, Texts};
 use super::secrets::{self, Body, is_below};
 use crate::base::near::near;
 
@@ -337,6 +337,21 @@ fn doubled_paths(plan: &Plan<'_>, warnings: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// The label by which the webhook's configuration leaves the webhook's own pods alone.
+const OWN_LABEL: (&str, &str) = ("app.kubernetes.io/name", "vault-injector");
+
+/// A pod that no webhook sees, whatever it asks for.
+pub(crate) fn of_label(labels: &Texts<'_>) -> Option<String> {
+    let (label, value) = OWN_LABEL;
+    let is_own = labels.0.iter().any(|(own, given)| (&**own, &**given) == (label, value));
+    is_own.then(|| {
+        format!(
+            "label {label}: {value}: the webhook's configuration leaves such pods alone, so in a cluster nothing is \
+             injected: take another name"
+        )
+    })
 }
 
 /// What a pod asks for that is not injected, since it lacks the annotation or has it misspelt.

@@ -150,10 +150,11 @@ impl<'a> Plan<'a> {
         if plan.flavor == Flavor::Native {
             agent_json::refusals(&plan, problems);
         }
-        reach::check(&plan.notes, !plan.ca_cert_bytes.is_empty(), problems, warnings);
         compile::check(&plan.notes, &plan.secrets.files, problems, warnings);
         commands::check(&plan, problems, warnings);
         doubts::tell(&plan, warnings);
+        // Last, since it is of all pods of a cluster alike.
+        reach::check(&plan.notes, !plan.ca_cert_bytes.is_empty(), problems, warnings);
         plan
     }
 

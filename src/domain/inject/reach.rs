@@ -14,6 +14,7 @@ pub(crate) fn check(
 ) {
     service(notes, has_ca_bytes, problems, warnings);
     proxy(notes, problems);
+    connections(notes, warnings);
     login_mount(notes, problems, warnings);
 }
 
@@ -81,6 +82,26 @@ fn proxy(notes: &Notes<'_>, problems: &mut Problems) {
     if let Err(error) = Address::parse_proxy(&text) {
         let clause = format_args!("{:?} is no address of a proxy: {error}", shown(&text));
         notes.blame(Key::ProxyAddress, clause, problems);
+    }
+}
+
+/// The parts of Vault's agent whose connections can be set apart; it does not start with others.
+const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
+
+fn connections(notes: &Notes<'_>, warnings: &mut Vec<String>) {
+    if notes.flavor() == Flavor::Native {
+        return;
+    }
+    // Recorded pods of vault-k8s have blanks in it.
+    for key in [Key::DisableIdle, Key::DisableKeepAlives] {
+        let list = notes.text(key);
+        if let Some(other) = list.split(',').find(|part| !PARTS.contains(part)) {
+            warnings.push(format!(
+                "{key}: Vault's agent does not start with {}: write auto-auth, caching, proxying or templating, without \
+                 blanks",
+                super::problems::Shown(other)
+            ));
+        }
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Metadata<'a> {
     #[serde(borrow)]
     pub(crate) generate_name: Text<'a>,
     #[serde(borrow)]
+    pub(crate) labels: Texts<'a>,
+    #[serde(borrow)]
     pub(crate) name: Text<'a>,
 }
 

@@ -146,15 +146,10 @@ pub(crate) fn collect<'a>(
     secrets
 }
 
-/// The path of a file's own volume.
+/// The path of a file's own volume; an empty one is told by its kind.
 fn own_path<'a>(notes: &Notes<'a>, raw: &str, problems: &mut Problems) -> Option<&'a str> {
-    let path = notes.named(Key::VolumePathOf, raw)?;
-    let place = Key::VolumePathOf.of(raw);
-    if path.is_empty() {
-        problems.note(&place, "must not be empty: leave the annotation out for the default");
-        return None;
-    }
-    fits(place, path, problems).then_some(path)
+    let path = notes.named(Key::VolumePathOf, raw).filter(|path| !path.is_empty())?;
+    fits(Key::VolumePathOf.of(raw), path, problems).then_some(path)
 }
 
 fn delimiter<'a>(notes: &Notes<'a>, key: Key, raw: &str, default: &'static str) -> &'a str {

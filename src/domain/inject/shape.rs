@@ -43,6 +43,7 @@ pub(crate) static POD: Shape = Object(&[
         &Object(&[
             Member("annotations", &Map(&Text), Drop),
             Member("generateName", &Text, Drop),
+            Member("labels", &Map(&Text), Drop),
             Member("name", &Text, Drop),
         ]),
         Drop,

@@ -34,14 +34,26 @@ const SIZE_MIN: i128 = 4096;
 /// What is wrong with a value and the way out.
 pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
     use Kind::{
-        Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Patch, Port, Quantity, Share,
-        Size, Text, Uint, VaultDuration, Word,
+        Bool, Choice, Count, Filled, GoDuration, Id, Image, Int, List, Mode, Name, Patch, Path,
+        Port, Quantity, Share, Size, Text, Uint, VaultDuration, Word,
     };
     let clause: &'static str = match kind {
         Bool if parse_bool(value).is_none() => "is not a boolean: write \"true\" or \"false\"",
         Choice(words) => return among(value, words),
         Word(words) if !value.trim().is_empty() => return among(value.trim(), words),
         Filled if value.is_empty() => "must not be empty: leave the annotation out for the default",
+        Image | Path if value.is_empty() => {
+            "must not be empty: leave the annotation out for the default"
+        }
+        Image if value.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            "is no image: take the blanks out"
+        }
+        Path if value.contains(|c: char| c == ':' || c.is_control()) => {
+            "is no folder that Kubernetes can mount at: take colons and unprintable characters out"
+        }
+        Name if !value.is_empty() && !is_object_name(value) => {
+            "is no name of a Secret or ConfigMap: write lower-case letters, digits, \"-\" and \".\""
+        }
         Share if !value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
             "is not a number from 0 to 1: write one such as 0.9"
         }
@@ -74,7 +86,9 @@ pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         }
         Size if !value.is_empty() => return size(value),
         Bool | Word(_) | Filled | Share | GoDuration | VaultDuration | Id | Int | Port | Uint
-        | Count | Mode | Quantity | Size | List | Patch | Text => return Ok(()),
+        | Count | Mode | Name | Image | Path | Quantity | Size | List | Patch | Text => {
+            return Ok(());
+        }
     };
     Err(clause.into())
 }
@@ -90,6 +104,17 @@ fn among(value: &str, words: &[&str]) -> Result<(), Cow<'static, str>> {
     let meant = near(value, words.iter().copied());
     let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
     Err(format!("is not one of {}{meant}", words.join(", ")).into())
+}
+
+/// A DNS subdomain (RFC 1123), as Kubernetes wants it of objects' names.
+fn is_object_name(value: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_label = |label: &str| {
+        label.bytes().all(|byte| is_inner(byte) || byte == b'-')
+            && label.bytes().next().is_some_and(is_inner)
+            && label.bytes().next_back().is_some_and(is_inner)
+    };
+    value.len() <= 253 && value.split('.').all(is_label)
 }
 
 /// The letter `m` is a thousandth, and who writes it behind a size means a million bytes.
