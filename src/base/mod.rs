@@ -3,6 +3,7 @@
 pub mod go_duration;
 pub mod json;
 pub(crate) mod process;
+pub mod reason;
 pub mod report;
 pub mod secret;
 pub mod time;

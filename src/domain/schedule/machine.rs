@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::pace::{Backoff, Dice};
 use super::token::{Generation, Grant, Login, OldToken, Token};
-use super::want::{Entry, Failure, Stage, Ticket, canonical};
-use super::{Action, Ending, Event, Facts, Pass, Plan, Tried};
+use super::want::{Entry, Failure, LeaseState, Stage, Ticket, canonical};
+use super::{Action, Ending, Event, Facts, Pass, Plan, Setback, Tried};
+use crate::base::reason::Reason;
 use crate::base::time::Mono;
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, MountTable, Verdict};
@@ -54,8 +55,12 @@ pub struct Machine {
     old: Option<OldToken>,
     wants: BTreeMap<Want, Entry>,
     mounts: MountTable,
+    /// When each mount was found; those of another process are not in here.
+    found_at: BTreeMap<String, Mono>,
     /// First path segments with a look-up under way.
     lookups: BTreeSet<String>,
+    /// The token of another process, until it is known whether it lives.
+    unchecked: Option<Generation>,
     files: Files,
 }
 
@@ -74,7 +79,9 @@ impl Machine {
             old: None,
             wants: BTreeMap::new(),
             mounts: MountTable::default(),
+            found_at: BTreeMap::new(),
             lookups: BTreeSet::new(),
+            unchecked: None,
             files: Files { is_stale: true, ..Files::default() },
         }
     }
@@ -121,9 +128,27 @@ impl Machine {
         self.wants.get(want).is_some_and(|entry| entry.awaits(ticket))
     }
 
+    /// The same for the look-up of a lease.
+    pub fn awaits_check(&self, want: &Want, ticket: Ticket) -> bool {
+        self.wants.get(want).is_some_and(|entry| entry.awaits_check(ticket))
+    }
+
+    /// Why a secret could not be had when it was last tried.
+    pub fn reason(&self, want: &Want) -> Option<&Reason> {
+        self.wants.get(want)?.trouble.reason.as_ref()
+    }
+
+    /// Whether a reading of another process is used. The init container reads anew what has no lease: it was
+    /// started to have present values. One lease, one certificate or one answer to a write is enough for a
+    /// pod.
+    pub fn takes_over(&self, want: &Want, facts: &Facts) -> bool {
+        let is_had_for_good = matches!(want, Want::Certificate { .. } | Want::Write { .. });
+        !self.plan.ends_when_rendered || facts.is_leased || is_had_for_good
+    }
+
     /// Whether there is a token that works, as far as is known.
     pub fn has_token(&self) -> bool {
-        self.token.as_ref().is_some_and(Token::is_alive)
+        self.token.as_ref().is_some_and(Token::is_trusted)
     }
 
     /// The token in use; 0 before the first.
@@ -142,30 +167,36 @@ impl Machine {
                 }
             }
             Event::Fetched { want, ticket, generation, facts, is_changed } => {
-                self.fetched(&want, ticket, generation, facts, is_changed, now);
+                self.fetched(&want, ticket, generation, (facts, is_changed), now, out);
             }
-            Event::FetchFailed { want, ticket, generation, verdict, is_explained } => {
-                self.fetch_failed(&want, ticket, generation, (verdict, is_explained), now, out);
+            Event::FetchFailed { want, ticket, generation, setback, is_explained } => {
+                self.fetch_failed(&want, ticket, generation, (setback, is_explained), now, out);
+            }
+            Event::LeaseChecked { want, ticket, generation, state } => {
+                self.lease_checked(&want, ticket, generation, &state, now);
             }
             Event::LeaseRenewed { want, ticket, granted, is_renewable } => {
                 if let Some(entry) = asked(&mut self.wants, &want, ticket) {
-                    entry.lease_renewed(granted, is_renewable, now, &mut self.dice);
+                    let chance = (now, &mut self.dice);
+                    entry.lease_renewed(granted, is_renewable, &self.plan.fetching, chance);
                     self.login.proven();
                 }
             }
-            Event::LeaseNotRenewed { want, ticket, generation, verdict } => {
-                self.lease_not_renewed(want, ticket, generation, verdict, now, out);
+            Event::LeaseNotRenewed { want, ticket, generation, setback } => {
+                self.lease_not_renewed(want, ticket, generation, setback, now, out);
             }
-            Event::LoggedIn { grant, is_same } => self.logged_in(grant, is_same, now, out),
-            Event::LoginFailed(verdict) => self.login_failed(verdict, now, out),
+            Event::LoggedIn { grant, is_same, is_no_stronger } => {
+                self.logged_in(grant, is_same, is_no_stronger, now, out);
+            }
+            Event::LoginFailed(setback) => self.login_failed(setback, now, out),
             Event::MountFound { want, ticket, mount } => {
                 self.mount_found(&want, ticket, mount, now, out);
             }
-            Event::MountNotFound { want, ticket, generation, verdict } => {
+            Event::MountNotFound { want, ticket, generation, setback } => {
                 let was_asked = self.lookups.remove(first_segment(&want));
-                self.fetch_failed(&want, ticket, generation, (verdict, false), now, out);
-                if was_asked && let Verdict::TryLater(_) = verdict {
-                    self.share_lookup_failure(&want, verdict, now, out);
+                self.fetch_failed(&want, ticket, generation, (setback.clone(), false), now, out);
+                if was_asked && let Verdict::TryLater(_) = setback.verdict {
+                    self.share_lookup_failure(&want, &setback, now, out);
                 }
             }
             Event::Rendered(pass) => self.rendered(&pass, now, out),
@@ -173,18 +204,19 @@ impl Machine {
             Event::Revoked => self.end(Ending::Done, out),
             Event::SinksWritten { is_done } => self.sinks_written(is_done, now, out),
             Event::Stop => self.stop(now, out),
+            Event::TokenChecked { generation, is_dead } => self.token_checked(generation, is_dead),
             Event::TokenRenewed { generation, grant } => {
                 if let Some(token) = self.token.as_mut().filter(|t| t.generation == generation) {
                     token.renewed(grant, now, &mut self.dice);
                     self.login.proven();
                 }
             }
-            Event::TokenNotRenewed { generation, verdict } => {
+            Event::TokenNotRenewed { generation, setback } => {
                 if let Some(token) = self.token.as_mut().filter(|t| t.generation == generation)
                     && let Some((attempt, wait)) =
-                        token.renewal_failed(verdict, now, &mut self.dice)
+                        token.renewal_failed(setback.verdict, now, &mut self.dice)
                 {
-                    out.push(Action::Retry(Tried::Token, attempt, wait));
+                    out.push(Action::Retry(Tried::Token, attempt, wait, setback.reason));
                 }
             }
             Event::Woke => {}
@@ -234,7 +266,12 @@ impl Machine {
 
     fn advance_wants(&mut self, now: Mono, out: &mut Out) {
         let is_alive = self.has_token();
+        self.hurry_successor(now, out);
+        let token_ends = self.token_ends();
         for (want, entry) in &mut self.wants {
+            if is_alive && let Some(ticket) = entry.starts_check(now) {
+                out.push(Action::CheckLease(want.clone(), ticket));
+            }
             match entry.stage {
                 Stage::Fresh(at) | Stage::Waiting(at) if at <= now => entry.stage = Stage::Ready,
                 Stage::FreshLease(at) if at <= now && is_alive => {
@@ -254,13 +291,42 @@ impl Machine {
             }
             if is_file(want) {
                 out.push(Action::CheckFile(want.clone(), entry.ask(Stage::Asked)));
-            } else if is_alive && is_placed(want, &self.mounts) {
+            } else if token_ends.is_some_and(|end| entry.is_capped_by(end, now)) {
+                // It is had with the token that comes.
+            } else if is_alive && !entry.doubts_mount && is_placed(want, &self.mounts) {
                 let ticket = entry.ask(Stage::Asked);
-                let explain = !entry.is_explained;
+                let explain = !entry.trouble.is_explained;
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
             } else if is_alive && self.lookups.insert(first_segment(want).to_owned()) {
                 let ticket = entry.ask(Stage::MountAsked);
                 out.push(Action::LookUpMount(want.clone(), ticket));
+            }
+        }
+    }
+
+    /// When the leases of the token end at the latest, as long as logins bring its successor in time.
+    fn token_ends(&self) -> Option<Mono> {
+        let token = self.token.as_ref().filter(|_| !self.login.has_failed())?;
+        token.caps_leases_at()
+    }
+
+    /// A lease that is about to be had anew, from a token that ends sooner than the lease would, is had from
+    /// the token's successor instead, and not from both.
+    fn hurry_successor(&mut self, now: Mono, out: &mut Out) {
+        let Some(end) = self.token_ends() else { return };
+        let Some(token) = self.token.as_mut().filter(|token| token.is_trusted()) else { return };
+        let is_due = |entry: &Entry| match entry.stage {
+            Stage::Ready => true,
+            Stage::Fresh(at) | Stage::Waiting(at) => at <= now,
+            Stage::Asked | Stage::FreshLease(_) | Stage::GivenUp | Stage::MountAsked => false,
+        };
+        if !token.wants_successor(now)
+            && self.wants.values().any(|entry| is_due(entry) && entry.is_capped_by(end, now))
+        {
+            token.hurry(now);
+            self.login.proven();
+            if self.login.starts(now, &mut self.dice) {
+                out.push(Action::LogIn);
             }
         }
     }
@@ -283,10 +349,18 @@ impl Machine {
     }
 
     fn let_go(&self, old: &OldToken, now: Mono) -> Action {
-        if old.is_expired(now) || !self.plan.owns_tokens {
+        if old.is_expired(now) {
             Action::ForgetToken(old.generation)
         } else {
-            Action::EndToken(old.generation)
+            self.let_go_of(old.generation)
+        }
+    }
+
+    const fn let_go_of(&self, generation: Generation) -> Action {
+        if self.plan.owns_tokens {
+            Action::EndToken(generation)
+        } else {
+            Action::ForgetToken(generation)
         }
     }
 
@@ -296,10 +370,11 @@ impl Machine {
             return;
         }
         let has_token = self.has_token();
-        if has_token && self.files.is_complete && self.files.sinks_done {
+        let is_awaited = self.wants.values().any(Entry::is_awaited) || self.unchecked.is_some();
+        let is_whole = self.files.is_complete && self.files.sinks_done;
+        if has_token && is_whole && !is_awaited {
             return self.end(Ending::Done, out);
         }
-        let is_awaited = self.wants.values().any(Entry::is_awaited);
         let is_lost =
             self.files.has_failed || self.wants.values().any(|entry| entry.stage == Stage::GivenUp);
         if self.plan.fetching.gives_up && has_token && is_lost && !is_awaited {
@@ -324,14 +399,33 @@ impl Machine {
         }
     }
 
-    fn logged_in(&mut self, grant: Grant, is_same: bool, now: Mono, out: &mut Out) {
+    fn logged_in(
+        &mut self,
+        grant: Grant,
+        is_same: bool,
+        is_no_stronger: bool,
+        now: Mono,
+        out: &mut Out,
+    ) {
         self.login.succeeded(now);
+        if let Some(token) = &mut self.token
+            && !is_same
+            && is_no_stronger
+            && token.is_suspected_but_good()
+        {
+            // A new one may do no more, and with this one live the leases that were had with it.
+            token.cleared(now);
+            self.login.proven();
+            let spare = token.generation.wrapping_add(1);
+            return out.push(self.let_go_of(spare));
+        }
         let generation = match &self.token {
             Some(token) if is_same => token.generation,
             Some(token) => token.generation.wrapping_add(1),
             None => 1,
         };
         let fresh = Token::new(generation, grant, now, &mut self.dice);
+        self.unchecked = None;
         let before = self.token.replace(fresh).filter(|_| !is_same);
         if let Some(before) = before {
             if let Some(older) = self.old.take() {
@@ -356,14 +450,30 @@ impl Machine {
         }
     }
 
-    fn login_failed(&mut self, verdict: Verdict, now: Mono, out: &mut Out) {
+    fn login_failed(&mut self, setback: Setback, now: Mono, out: &mut Out) {
+        // It told nothing about the token that there is.
+        if let Some(token) = &mut self.token {
+            token.cleared(now);
+        }
         let has_token = self.has_token();
         if self.plan.exits_on_failed_login && !has_token {
             return self.end(Ending::Failed, out);
         }
-        let after = retry_after(verdict);
+        let after = retry_after(setback.verdict);
         let (attempt, wait) = self.login.failed(after, now, &mut self.dice);
-        out.push(Action::Retry(Tried::Login, attempt, wait));
+        out.push(Action::Retry(Tried::Login, attempt, wait, setback.reason));
+        if self.token.as_ref().is_some_and(|token| !token.wants_successor(now)) {
+            self.login.rest();
+        }
+    }
+
+    fn token_checked(&mut self, generation: Generation, is_dead: bool) {
+        if self.unchecked == Some(generation) {
+            self.unchecked = None;
+        }
+        if is_dead && generation == self.generation() {
+            self.token.iter_mut().for_each(Token::bury);
+        }
     }
 
     fn restored(
@@ -375,13 +485,20 @@ impl Machine {
         out: &mut Out,
     ) {
         self.mounts = mounts;
-        self.logged_in(grant, false, now, out);
+        self.logged_in(grant, false, false, now, out);
+        // It was no login of this process.
+        self.login = Login::new(self.plan.login);
         let generation = self.generation();
+        self.token = Some(Token::kept(generation, grant, now, &mut self.dice));
         for (want, facts, age) in had {
-            let mut entry = Entry::new();
             let chance = (now, &mut self.dice);
-            entry.had(facts, generation, age, &self.plan.fetching, chance);
+            let entry = Entry::kept(facts, generation, age, &self.plan.fetching, chance);
             self.wants.insert(want, entry);
+        }
+        // The look-up of a lease tells the same.
+        if !self.wants.values().any(Entry::is_unchecked) {
+            self.unchecked = Some(generation);
+            out.push(Action::CheckToken);
         }
     }
 
@@ -390,13 +507,14 @@ impl Machine {
         want: &Want,
         ticket: Ticket,
         generation: Generation,
-        facts: Facts,
-        is_changed: bool,
+        (facts, is_changed): (Facts, bool),
         now: Mono,
+        out: &mut Out,
     ) {
         let current = self.generation();
         let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
         self.files.is_stale |= is_changed;
+        let was_retaking = entry.is_retaking();
         if is_file(want) {
             return entry.file_seen(now);
         }
@@ -407,6 +525,11 @@ impl Machine {
             entry.stage = Stage::Ready;
         }
         self.login.proven();
+        if was_retaking && !self.files.is_stale {
+            // The same again: what failed with it is tried once more all the same, and then given up.
+            self.files.is_stale = true;
+            out.push(Action::Render);
+        }
     }
 
     fn fetch_failed(
@@ -414,27 +537,76 @@ impl Machine {
         want: &Want,
         ticket: Ticket,
         generation: Generation,
-        (verdict, is_explained): (Verdict, bool),
+        (setback, is_explained): (Setback, bool),
         now: Mono,
         out: &mut Out,
     ) {
+        let verdict = setback.verdict;
         let current = self.generation();
         let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
-        entry.is_explained |= is_explained;
-        if verdict == Verdict::LogInAgain && (generation != current || !entry.has_logged_in) {
-            entry.has_logged_in |= generation == current;
+        entry.trouble.is_explained |= is_explained;
+        let was_looking_up = std::mem::take(&mut entry.doubts_mount);
+        if verdict == Verdict::LogInAgain && (generation != current || !entry.trouble.has_logged_in)
+        {
+            entry.trouble.has_logged_in |= generation == current;
+            entry.trouble.reason = Some(setback.reason);
             entry.stage = Stage::Ready;
+        } else if self.suspects_token(want, generation, verdict, now)
+            || !was_looking_up && self.suspects_mount(want, verdict, now)
+        {
+            if let Some(entry) = self.wants.get_mut(want) {
+                entry.trouble.reason = Some(setback.reason);
+                entry.stage = Stage::Ready;
+            }
         } else {
-            self.fail(want, verdict, now, out);
+            self.fail(want, setback, now, out);
         }
         if verdict == Verdict::LogInAgain && generation == current {
             self.token.iter_mut().for_each(Token::bury);
         }
     }
 
+    /// Whether another login is to tell if what was denied is denied to every token of ours.
+    fn suspects_token(
+        &mut self,
+        want: &Want,
+        generation: Generation,
+        verdict: Verdict,
+        now: Mono,
+    ) -> bool {
+        let Verdict::Denied { is_token_good } = verdict else { return false };
+        let Some(entry) = self.wants.get_mut(want) else { return false };
+        entry.trouble.is_token_good |= is_token_good;
+        let is_good = entry.trouble.is_token_good;
+        match &mut self.token {
+            Some(token) if token.generation == generation => token.suspected(is_good, now),
+            // It was asked with the token before.
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Whether the mount is to be looked up again: it may be another engine, or another version, by now.
+    fn suspects_mount(&mut self, want: &Want, verdict: Verdict, now: Mono) -> bool {
+        if !matches!(verdict, Verdict::Denied { .. } | Verdict::Refused) || is_file(want) {
+            return false;
+        }
+        let Some(mount) = self.mounts.of(path_of(want)) else { return false };
+        let interval = self.plan.fetching.static_interval;
+        let found = self.found_at.get(&mount.path);
+        let is_young = found.is_some_and(|at| now.since(*at) < interval);
+        if is_young || !self.mounts.iter().any(|known| known == mount) {
+            return false;
+        }
+        if let Some(entry) = self.wants.get_mut(want) {
+            entry.doubts_mount = true;
+        }
+        true
+    }
+
     /// Those who waited for a look-up that got no answer fail with it and wait as long, instead of
     /// asking one by one.
-    fn share_lookup_failure(&mut self, leader: &Want, verdict: Verdict, now: Mono, out: &mut Out) {
+    fn share_lookup_failure(&mut self, leader: &Want, setback: &Setback, now: Mono, out: &mut Out) {
         let segment = first_segment(leader);
         let waiting = self.wants.iter().filter(|(want, entry)| {
             entry.stage == Stage::Ready
@@ -445,7 +617,7 @@ impl Machine {
         let waiting: Vec<Want> = waiting.map(|(want, _)| want.clone()).collect();
         let together = self.wants.get(leader).map(|entry| entry.stage);
         for want in waiting {
-            self.fail(&want, verdict, now, out);
+            self.fail(&want, setback.clone(), now, out);
             if let (Some(entry), Some(stage @ Stage::Waiting(_))) =
                 (self.wants.get_mut(&want), together)
                 && entry.stage != Stage::GivenUp
@@ -455,19 +627,39 @@ impl Machine {
         }
     }
 
-    fn fail(&mut self, want: &Want, verdict: Verdict, now: Mono, out: &mut Out) {
+    fn fail(&mut self, want: &Want, setback: Setback, now: Mono, out: &mut Out) {
         let Some(entry) = self.wants.get_mut(want) else { return };
+        let Setback { verdict, reason } = setback;
+        entry.trouble.reason = Some(reason.clone());
         let chance = (now, &mut self.dice);
-        match entry.fail(retry_after(verdict), &self.plan.fetching, chance) {
+        match entry.fail(verdict, &self.plan.fetching, chance) {
             Failure::Retry { attempt, wait } => {
-                out.push(Action::Retry(Tried::Fetch(want.clone()), attempt, wait));
+                out.push(Action::Retry(Tried::Fetch(want.clone()), attempt, wait, reason));
             }
             Failure::GivenUp { attempts } => {
-                out.push(Action::GaveUp(want.clone(), attempts));
+                out.push(Action::GaveUp(want.clone(), attempts, reason));
                 if !self.plan.ends_when_rendered {
                     self.end(Ending::Failed, out);
                 }
             }
+        }
+    }
+
+    fn lease_checked(
+        &mut self,
+        want: &Want,
+        ticket: Ticket,
+        generation: Generation,
+        state: &LeaseState,
+        now: Mono,
+    ) {
+        let Some(entry) = self.wants.get_mut(want).filter(|entry| entry.awaits_check(ticket))
+        else {
+            return;
+        };
+        entry.checked(state, &self.plan.fetching, (now, &mut self.dice));
+        if *state == LeaseState::Unknown(Verdict::LogInAgain) {
+            self.token_checked(generation, true);
         }
     }
 
@@ -476,14 +668,15 @@ impl Machine {
         want: Want,
         ticket: Ticket,
         generation: Generation,
-        verdict: Verdict,
+        setback: Setback,
         now: Mono,
         out: &mut Out,
     ) {
+        let Setback { verdict, reason } = setback;
         let current = self.generation();
         let Some(entry) = asked(&mut self.wants, &want, ticket) else { return };
         if let Some((attempt, wait)) = entry.lease_not_renewed(verdict, now, &mut self.dice) {
-            out.push(Action::Retry(Tried::Lease(want), attempt, wait));
+            out.push(Action::Retry(Tried::Lease(want), attempt, wait, reason));
         }
         if verdict == Verdict::LogInAgain && generation == current {
             self.token.iter_mut().for_each(Token::bury);
@@ -492,12 +685,18 @@ impl Machine {
 
     fn mount_found(&mut self, want: &Want, ticket: Ticket, mount: Mount, now: Mono, out: &mut Out) {
         self.lookups.remove(first_segment(want));
+        self.found_at.insert(mount.path.clone(), now);
+        let name = mount.path.clone();
         self.mounts.insert(mount);
         if let Some(entry) = asked(&mut self.wants, want, ticket) {
             entry.stage = Stage::Ready;
+            entry.doubts_mount = false;
             if self.mounts.of(path_of(want)).is_none() {
                 // An answer about some other mount: asking again at once would not end.
-                return self.fail(want, Verdict::Refused, now, out);
+                let path = path_of(want);
+                let reason = format!("{path}: its look-up named {name:?}, where it is not");
+                let setback = Setback { verdict: Verdict::Refused, reason: Reason::new(reason) };
+                return self.fail(want, setback, now, out);
             }
         }
         // What turns out to be another spelling of a secret joins it.
@@ -513,17 +712,20 @@ impl Machine {
     fn rendered(&mut self, pass: &Pass, now: Mono, out: &mut Out) {
         self.files.is_stale = false;
         self.files.is_complete = pass.is_complete;
-        self.files.has_failed = pass.has_failed;
+        self.files.has_failed = !pass.failed.is_empty();
         self.files.commands += u32::from(pass.has_started_commands);
         let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
         let wanted: BTreeSet<Want> = wanted.collect();
-        self.wants.retain(|want, _| wanted.contains(want));
+        // A file that failed may not have come to all that it wants.
+        self.wants.retain(|want, _| self.files.has_failed || wanted.contains(want));
         for want in wanted {
             self.wants.entry(want).or_insert_with(Entry::new);
         }
         self.files.retry = None;
-        if !pass.has_failed {
+        if !self.files.has_failed {
             self.files.failed = 0;
+        } else if self.retakes(&pass.failed, now) {
+            // Not before that is had.
         } else if !self.plan.fetching.gives_up {
             self.files.failed = self.files.failed.saturating_add(1);
             let wait = FILES_RETRY.wait_at_least_min(self.files.failed, None, &mut self.dice);
@@ -531,6 +733,32 @@ impl Machine {
         } else if !self.plan.ends_when_rendered {
             self.end(Ending::Failed, out);
         }
+    }
+
+    /// Has anew what another process had and files failed with. Says whether there is anything to wait for.
+    fn retakes(&mut self, failed: &[BTreeSet<Want>], now: Mono) -> bool {
+        let mut is_any = false;
+        for wants in failed {
+            let names: Vec<Want> = wants.iter().map(|want| canonical(want, &self.mounts)).collect();
+            let is_leased =
+                |name: &&Want| self.wants.get(*name).is_some_and(|entry| entry.is_leased);
+            let (leased, unleased): (Vec<&Want>, Vec<&Want>) =
+                names.iter().filter(|name| !is_file(name)).partition(is_leased);
+            for (suspects, is_alone) in [(&unleased, false), (&leased, unleased.is_empty())] {
+                let mut is_awaited = false;
+                for name in suspects {
+                    if let Some(entry) = self.wants.get_mut(*name) {
+                        is_awaited |= entry.is_retaking();
+                        is_awaited |= entry.retake(is_alone, &self.plan.fetching, now);
+                    }
+                }
+                is_any |= is_awaited;
+                if is_awaited {
+                    break;
+                }
+            }
+        }
+        is_any
     }
 
     fn sinks_written(&mut self, is_done: bool, now: Mono, out: &mut Out) {
@@ -559,7 +787,7 @@ fn asked<'a>(
 fn retry_after(verdict: Verdict) -> Option<Duration> {
     match verdict {
         Verdict::TryLater(after) => after,
-        Verdict::LogInAgain | Verdict::Refused => None,
+        Verdict::Denied { .. } | Verdict::LogInAgain | Verdict::Refused | Verdict::Spent => None,
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::base::json::Json;
 use crate::base::time::{Mono, Wall};
 use crate::domain::template::Found;
-use crate::domain::vault::Reading;
+use crate::domain::vault::{Reading, Request, SecretPath};
 use crate::domain::x509::Bundle;
 
 const fn secs(n: u64) -> Duration {
@@ -38,13 +38,9 @@ fn plan() -> Plan {
 /// A certificate asked for at once, as nobody needs to know its mount, and anew when it is due.
 #[test]
 fn certificates_are_asked_for_when_they_are_due_and_their_mount_never() {
-    let want = Want::Certificate {
-        path: "pki/issue/app".to_owned(),
-        fields: BTreeMap::new(),
-        destination: "/f".to_owned(),
-    };
+    let want = Want::Certificate { path: "pki/issue/app".to_owned(), fields: BTreeMap::new() };
     assert_eq!(canonical(&want, &MountTable::default()), want);
-    let facts = Facts { cadence: Cadence::Exact(secs(3240)), is_leased: false };
+    let facts = Facts { cadence: Cadence::Exact(secs(3240)), ..STATIC };
     let mut world = World::new(plan(), &[(want, facts), (read("kv/a"), STATIC)], 7);
     assert_eq!(world.run(secs(4 * 3240 - 1)), None);
     let of_pki = |path: &str| path.starts_with("pki/");
@@ -72,10 +68,10 @@ fn a_certificate_that_is_overdue_when_it_comes_is_not_asked_for_at_once() {
     assert_eq!(cadence(9_000_000), Cadence::Static);
 }
 
-const STATIC: Facts = Facts { cadence: Cadence::Static, is_leased: false };
+const STATIC: Facts = Facts::UNLEASED;
 
 const fn leased(ttl: u64) -> Facts {
-    Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true }
+    Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true, has_lease_id: true }
 }
 
 /// Answers other than success, by path, time and token.
@@ -91,11 +87,19 @@ struct World {
     is_renewable: bool,
     born: BTreeMap<u32, Mono>,
     facts: BTreeMap<Want, Facts>,
+    /// Whether logins bring tokens of the same policies.
+    is_no_stronger: bool,
     fails: Fails,
-    had: BTreeSet<Want>,
+    /// What cannot be rendered, by what it is made of.
+    breaks: fn(&BTreeMap<Want, (Mono, Generation)>) -> bool,
+    had: BTreeMap<Want, (Mono, Generation)>,
     /// When each kind of action happened.
     log: Vec<(Mono, Action)>,
     pending: Vec<(Mono, Event)>,
+}
+
+fn setback(verdict: Verdict) -> Setback {
+    Setback { verdict, reason: Reason::new(format!("{verdict:?}")) }
 }
 
 const LATENCY: Duration = Duration::from_millis(5);
@@ -110,8 +114,10 @@ impl World {
             is_renewable: true,
             born: BTreeMap::new(),
             facts: facts.iter().cloned().collect(),
+            is_no_stronger: true,
             fails: |_, _, _| None,
-            had: BTreeSet::new(),
+            breaks: |_| false,
+            had: BTreeMap::new(),
             log: Vec::new(),
             pending: vec![(Mono::default(), Event::Woke)],
         }
@@ -132,65 +138,33 @@ impl World {
         let fails = |path: &str| (self.fails)(path, self.now, generation);
         Some(match action {
             Action::LogIn => match fails("login") {
-                Some(verdict) => Event::LoginFailed(verdict),
+                Some(verdict) => Event::LoginFailed(setback(verdict)),
                 None => {
                     self.born.insert(generation + 1, self.now);
-                    Event::LoggedIn { grant: self.grant(generation + 1), is_same: false }
+                    Event::LoggedIn {
+                        grant: self.grant(generation + 1),
+                        is_same: false,
+                        is_no_stronger: self.is_no_stronger,
+                    }
                 }
             },
             Action::RenewToken => match fails("renew") {
-                Some(verdict) => Event::TokenNotRenewed { generation, verdict },
+                Some(verdict) => Event::TokenNotRenewed { generation, setback: setback(verdict) },
                 None => Event::TokenRenewed { generation, grant: self.grant(generation) },
             },
             Action::WriteSinks => Event::SinksWritten { is_done: true },
-            Action::LookUpMount(want, ticket) => match fails("mount") {
-                Some(verdict) => Event::MountNotFound {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    verdict,
-                },
-                None => {
-                    let (first, _) = want.path().split_once('/').unwrap();
-                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
-                    Event::MountFound { want: want.clone(), ticket: *ticket, mount }
-                }
-            },
-            Action::Fetch { want, ticket, .. } => match fails(want.path()) {
-                Some(verdict) => Event::FetchFailed {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    verdict,
-                    is_explained: false,
-                },
-                None => Event::Fetched {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    facts: self.facts[want],
-                    is_changed: true,
-                },
-            },
-            Action::CheckFile(want, ticket) => Event::Fetched {
-                want: want.clone(),
-                ticket: *ticket,
-                generation,
-                facts: Facts::STEADY,
-                is_changed: false,
-            },
-            Action::RenewLease(want, ticket) => match fails(want.path()) {
-                Some(verdict) => {
-                    let want = want.clone();
-                    Event::LeaseNotRenewed { want, ticket: *ticket, generation, verdict }
-                }
-                None => {
-                    let Cadence::Renewable(granted) = self.facts[want].cadence else { panic!() };
-                    let (want, ticket) = (want.clone(), *ticket);
-                    Event::LeaseRenewed { want, ticket, granted, is_renewable: true }
-                }
-            },
+            Action::LookUpMount(want, ticket)
+            | Action::CheckFile(want, ticket)
+            | Action::CheckLease(want, ticket)
+            | Action::RenewLease(want, ticket)
+            | Action::Fetch { want, ticket, .. } => {
+                self.answer_about(action, want.clone(), *ticket, generation)
+            }
             Action::Render => Event::Rendered(self.pass()),
+            Action::CheckToken => {
+                let is_dead = fails("token").is_some();
+                Event::TokenChecked { generation, is_dead }
+            }
             Action::RevokeAll => Event::Revoked,
             Action::EndToken(_)
             | Action::Exit(_)
@@ -200,10 +174,66 @@ impl World {
         })
     }
 
+    fn answer_about(
+        &self,
+        action: &Action,
+        want: Want,
+        ticket: Ticket,
+        generation: Generation,
+    ) -> Event {
+        let fails = |path: &str| (self.fails)(path, self.now, generation).map(setback);
+        let path = want.path();
+        match action {
+            Action::LookUpMount(..) => match fails("mount") {
+                Some(setback) => Event::MountNotFound { want, ticket, generation, setback },
+                None => {
+                    let (first, _) = path.split_once('/').unwrap();
+                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
+                    Event::MountFound { want, ticket, mount }
+                }
+            },
+            Action::CheckFile(..) => {
+                let facts = Facts::STEADY;
+                Event::Fetched { want, ticket, generation, facts, is_changed: false }
+            }
+            Action::CheckLease(..) => {
+                let state = match fails(&format!("lease of {path}")).map(|setback| setback.verdict)
+                {
+                    None => LeaseState::Lives,
+                    Some(Verdict::Refused) => LeaseState::Lost,
+                    Some(verdict) => LeaseState::Unknown(verdict),
+                };
+                Event::LeaseChecked { want, ticket, generation, state }
+            }
+            Action::RenewLease(..) => {
+                match fails(&format!("renewal of {path}")).or_else(|| fails(path)) {
+                    Some(setback) => Event::LeaseNotRenewed { want, ticket, generation, setback },
+                    None => {
+                        let cadence = self.facts[&want].cadence;
+                        let Cadence::Renewable(granted) = cadence else { panic!() };
+                        Event::LeaseRenewed { want, ticket, granted, is_renewable: true }
+                    }
+                }
+            }
+            _ => match fails(path) {
+                Some(setback) => {
+                    let is_explained = false;
+                    Event::FetchFailed { want, ticket, generation, setback, is_explained }
+                }
+                None => {
+                    let facts = self.facts[&want];
+                    Event::Fetched { want, ticket, generation, facts, is_changed: true }
+                }
+            },
+        }
+    }
+
     fn pass(&self) -> Pass {
         let wanted: BTreeSet<Want> = self.facts.keys().cloned().collect();
-        let is_complete = wanted.iter().all(|want| self.had.contains(want));
-        Pass { wanted, is_complete, ..Pass::default() }
+        let is_complete = wanted.iter().all(|want| self.had.contains_key(want));
+        let is_broken = is_complete && (self.breaks)(&self.had);
+        let failed = if is_broken { vec![wanted.clone()] } else { Vec::new() };
+        Pass { wanted, is_complete: is_complete && !is_broken, failed, ..Pass::default() }
     }
 
     /// Runs until the machine ends or `until`.
@@ -230,8 +260,8 @@ impl World {
             }
             self.now = at;
             let renders = matches!(event, Event::Fetched { is_changed: true, .. });
-            if let Event::Fetched { want, .. } = &event {
-                self.had.insert(want.clone());
+            if let Event::Fetched { want, generation, .. } = &event {
+                self.had.insert(want.clone(), (at, *generation));
             }
             for action in self.machine.step(event, at) {
                 self.log.push((at, action.clone()));
@@ -267,7 +297,7 @@ fn a_start_asks_for_nothing_twice() {
     let mut world = World::new(Plan { ends_when_rendered: true, ..plan() }, &facts, 1);
     assert_eq!(world.run(secs(60)), Some(Ending::Done));
     assert_eq!(world.logins().len(), 1);
-    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1);
+    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1, "{:?}", world.log);
     for i in 0..10 {
         assert_eq!(world.fetches(&format!("kv/app/{i}")).len(), 1);
     }
@@ -363,7 +393,11 @@ fn retries_are_counted_bounded_and_random() {
         let ceiling = secs(60).min(Duration::from_millis(500 << i)) + LATENCY;
         assert!(pair[1] - pair[0] <= ceiling, "{i}: {:?}", pair[1] - pair[0]);
     }
-    assert!(world.log.iter().any(|(_, a)| *a == Action::GaveUp(read("kv/gone"), 13)));
+    let last = world.log.iter().find_map(|(_, action)| match action {
+        Action::GaveUp(want, attempts, reason) => Some((want.clone(), *attempts, reason.text())),
+        _ => None,
+    });
+    assert_eq!(last, Some((read("kv/gone"), 13, "Refused")));
 }
 
 #[test]
@@ -575,8 +609,16 @@ fn responses_tell_how_long_they_are_good_for() {
     let now = Wall(1_700_000_000_000);
     for (lease_id, lease, renewable, data, want) in [
         ("", 0, false, r#"{"data":{"a":"b"}}"#, Static),
-        ("", 2_764_800, false, r#"{"a":"b"}"#, Until(secs(2_764_800))),
+        // KV version 1: the nominal lease is none, a time to live in the secret counts.
+        ("", 2_764_800, false, r#"{"a":"b"}"#, Static),
+        ("", 2_764_800, false, r#"{"ttl":"for ever"}"#, Static),
+        ("", 2_764_800, false, r#"{"lease":"","ttl":null}"#, Static),
+        ("", 2_764_800, false, r#"{"ttl":"768h"}"#, Until(secs(2_764_800))),
         ("", 60, false, r#"{"ttl":"1m"}"#, Until(secs(60))),
+        ("", 60, false, r#"{"ttl":60}"#, Until(secs(60))),
+        ("", 60, false, r#"{"ttl":"60","lease":"1h"}"#, Until(secs(60))),
+        ("", 86_400, false, r#"{"lease":"1d"}"#, Until(secs(86_400))),
+        ("", 0, false, r#"{"ttl":"0s"}"#, Static),
         ("db/1", 3600, true, r#"{"username":"u"}"#, Renewable(secs(3600))),
         ("aws/1", 3600, false, r#"{"k":"u"}"#, Until(secs(3600))),
         ("", 0, false, r#"{"certificate":"x","expiration":1700003600}"#, Until(secs(3600))),
@@ -596,6 +638,21 @@ fn responses_tell_how_long_they_are_good_for() {
     assert_eq!(Facts::of(&rotating, now), Err(Rotating));
 }
 
+/// The path that is asked for.
+fn request(want: &Want, mounts: &MountTable) -> Option<(String, String)> {
+    let parsed = match want {
+        Want::Read { path } => SecretPath::parse(path).ok()?,
+        other => SecretPath::literal(other.path()).ok()?,
+    };
+    let mount = mounts.of(want.path())?;
+    let request = match want {
+        Want::List { .. } => Request::list(&parsed, mount),
+        Want::Write { fields, .. } => Request::write(&parsed, mount, fields),
+        _ => Request::read(&parsed, mount),
+    };
+    Some((request.path, request.query))
+}
+
 #[test]
 fn all_spellings_of_a_path_have_one_name() {
     let mut mounts = MountTable::default();
@@ -606,6 +663,13 @@ fn all_spellings_of_a_path_have_one_name() {
     for (spelled, name) in [
         (read("/kv/x"), read("kv/data/x")),
         (list("kv/"), list("kv/metadata")),
+        (list("kv/metadata"), list("kv/metadata")),
+        (read("/kv/"), read("kv")),
+        (read("kv?version=1"), read("kv?version=1")),
+        (read("kv/data"), read("kv/data/data")),
+        (write("kv/"), write("kv")),
+        (read("auth/token/lookup-self/"), read("auth/token/lookup-self")),
+        (read("sys//health?a=b"), read("sys/health?a=b")),
         (list("kv/metadata/a%20b/"), list("kv/metadata/a%20b")),
         (write("kv//x"), write("kv/data/x")),
         (write("pki/issue/web"), write("pki/issue/web")),
@@ -613,6 +677,7 @@ fn all_spellings_of_a_path_have_one_name() {
         let canon = canonical(&spelled, &mounts);
         assert_eq!(canon, name);
         assert_eq!(canonical(&canon, &mounts), name, "the name names itself");
+        assert_eq!(request(&canon, &mounts), request(&spelled, &mounts), "and asks for the same");
     }
 }
 
@@ -638,6 +703,337 @@ fn the_answer_for_an_older_token_is_not_awaited() {
     let later = now + secs(25);
     let old = ticket_in(machine.step(Event::Woke, later));
     assert!(machine.awaits(&want, old));
-    let new = ticket_in(machine.step(Event::LoggedIn { grant, is_same: false }, later));
+    let new = ticket_in(
+        machine.step(Event::LoggedIn { grant, is_same: false, is_no_stronger: false }, later),
+    );
     assert!(machine.awaits(&want, new) && !machine.awaits(&want, old));
+}
+
+/// A world that starts with what another process left `age` ago.
+fn restored(plan: Plan, facts: &[(Want, Facts)], age: u64, seed: u64) -> World {
+    let mut world = World::new(plan, facts, seed);
+    let mut mounts = MountTable::default();
+    for path in ["kv/", "db/"] {
+        mounts.insert(Mount { path: path.into(), is_kv2: false });
+    }
+    let mut had = Vec::new();
+    for (want, facts) in facts {
+        if world.machine.takes_over(want, facts) {
+            had.push((want.clone(), *facts, secs(age)));
+            // What another process had is of generation 1 and no later than the start.
+            world.had.insert(want.clone(), (Mono::default(), 1));
+        }
+    }
+    let grant = Grant { ttl: secs(3600), age: secs(age), is_renewable: true };
+    world.born.insert(1, Mono::default());
+    world.pending = vec![(Mono::default(), Event::Restored { grant, mounts, had })];
+    world
+}
+
+fn init() -> Plan {
+    Plan { ends_when_rendered: true, ..plan() }
+}
+
+/// Whether anything of the past is in use; `is_meant` says of which it matters.
+fn is_of_the_past(
+    had: &BTreeMap<Want, (Mono, Generation)>,
+    is_meant: impl Fn(&Want) -> bool,
+) -> bool {
+    had.iter().any(|(want, (at, _))| is_meant(want) && *at == Mono::default())
+}
+
+#[test]
+fn init_reads_anew_what_has_no_lease_and_keeps_the_lease() {
+    let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(600))];
+    for age in [2, 500] {
+        let mut world = restored(init(), &facts, age, 1);
+        assert_eq!(world.run(secs(60)), Some(Ending::Done));
+        assert_eq!((world.fetches("kv/app").len(), world.fetches("db/creds").len()), (1, 0));
+        assert!(world.logins().is_empty());
+        assert_eq!(world.times(|a| matches!(a, Action::CheckLease(..))).len(), 1);
+    }
+}
+
+#[test]
+fn what_fails_with_a_kept_reading_is_tried_with_a_fresh_one() {
+    for plan in [plan(), init()] {
+        let is_init = plan.ends_when_rendered;
+        let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(600))];
+        let mut world = restored(plan, &facts, 2, 1);
+        world.breaks = |had| is_of_the_past(had, |want| want.path() == "kv/app");
+        let ending = world.run(secs(100));
+        assert_eq!(ending, is_init.then_some(Ending::Done), "{:?}", world.log);
+        assert_eq!(world.fetches("kv/app").len(), 1);
+        assert!(world.fetches("db/creds").is_empty(), "the lease beside it is healthy");
+        assert!(world.logins().is_empty());
+    }
+}
+
+#[test]
+fn a_lease_is_had_anew_only_when_nothing_else_can_be_the_cause() {
+    // It is all that the file is made of.
+    let alone = [(read("db/creds"), leased(600))];
+    for plan in [plan(), init()] {
+        let is_init = plan.ends_when_rendered;
+        let mut world = restored(plan, &alone, 2, 1);
+        world.breaks = |had| is_of_the_past(had, |_| true);
+        assert_eq!(world.run(secs(100)), is_init.then_some(Ending::Done));
+        assert_eq!(world.fetches("db/creds").len(), 1);
+    }
+    // Or it is older than what is read again all the time.
+    let both = [(read("kv/app"), STATIC), (read("db/creds"), leased(6000))];
+    let mut world = restored(plan(), &both, 400, 1);
+    world.breaks = |had| is_of_the_past(had, |_| true);
+    assert_eq!(world.run(secs(100)), None);
+    assert_eq!((world.fetches("kv/app").len(), world.fetches("db/creds").len()), (1, 1));
+}
+
+#[test]
+fn what_fails_with_fresh_readings_too_ends_the_process_after_one_round() {
+    for (age, leases) in [(2, 0), (400, 1)] {
+        for plan in [plan(), init()] {
+            let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(6000))];
+            let mut world = restored(plan, &facts, age, 1);
+            world.breaks = |_| true;
+            assert_eq!(world.run(secs(100)), Some(Ending::Failed));
+            assert_eq!(world.fetches("kv/app").len(), 1);
+            assert_eq!(world.fetches("db/creds").len(), leases);
+        }
+    }
+}
+
+#[test]
+fn a_broken_template_of_a_new_process_ends_it_at_once() {
+    let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(600))];
+    for plan in [plan(), init()] {
+        let mut world = World::new(plan, &facts, 1);
+        world.breaks = |_| true;
+        assert_eq!(world.run(secs(100)), Some(Ending::Failed));
+        assert_eq!((world.fetches("kv/app").len(), world.fetches("db/creds").len()), (1, 1));
+    }
+}
+
+const DENIED: Verdict = Verdict::Denied { is_token_good: false };
+const DENIED_BUT_GOOD: Verdict = Verdict::Denied { is_token_good: true };
+
+#[test]
+fn a_kept_token_that_is_denied_something_is_replaced_once() {
+    for plan in [plan(), init()] {
+        let is_init = plan.ends_when_rendered;
+        for verdict in [DENIED, DENIED_BUT_GOOD] {
+            let facts = [(read("kv/new"), STATIC), (read("db/creds"), leased(600))];
+            let mut world = restored(plan.clone(), &facts[1..], 2, 1);
+            world.facts.insert(facts[0].0.clone(), facts[0].1);
+            // The role was given another policy since.
+            world.is_no_stronger = false;
+            world.fails = match verdict {
+                DENIED => |path, _, token| (path == "kv/new" && token == 1).then_some(DENIED),
+                _ => |path, _, token| (path == "kv/new" && token == 1).then_some(DENIED_BUT_GOOD),
+            };
+            let ending = world.run(secs(60));
+            assert_eq!(ending, is_init.then_some(Ending::Done), "{:?}", world.log);
+            assert_eq!((world.logins().len(), world.fetches("kv/new").len()), (1, 2));
+            assert!(world.times(|a| matches!(a, Action::Retry(..))).is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_every_token_is_denied_costs_one_login_and_no_lease() {
+    let facts = [(read("kv/no"), STATIC), (read("db/creds"), leased(600))];
+    for plan in [plan(), init()] {
+        let mut world = restored(plan, &facts[1..], 2, 1);
+        world.facts.insert(facts[0].0.clone(), facts[0].1);
+        world.fails = |path, _, _| (path == "kv/no").then_some(DENIED_BUT_GOOD);
+        assert_eq!(world.run(secs(3600)), Some(Ending::Failed));
+        // Once for the token, once for the mount, and then as often as it is configured.
+        assert_eq!((world.logins().len(), world.fetches("kv/no").len()), (1, 15));
+        assert!(world.fetches("db/creds").is_empty(), "the old token lives, and its lease");
+        // The spare token goes.
+        assert_eq!(world.times(|a| *a == Action::EndToken(2)).len(), 1);
+        assert!(world.times(|a| *a == Action::EndToken(1)).is_empty());
+    }
+}
+
+#[test]
+fn a_process_that_stays_finds_out_about_a_repaired_role_without_a_storm() {
+    let facts = [(read("kv/no"), STATIC), (read("db/creds"), leased(600))];
+    let mut fetching = plan().fetching;
+    fetching.gives_up = false;
+    let mut world = World::new(Plan { fetching, ..plan() }, &facts, 1);
+    world.fails = |path, _, _| (path == "kv/no").then_some(DENIED_BUT_GOOD);
+    assert_eq!(world.run(secs(86_400)), None);
+    assert!((20..=32).contains(&world.logins().len()), "{}", world.logins().len());
+    assert_eq!(world.fetches("db/creds").len(), 1);
+    // Now the role is repaired, and the next login brings more.
+    world.is_no_stronger = false;
+    world.fails = |path, _, token| (path == "kv/no" && token == 1).then_some(DENIED_BUT_GOOD);
+    world.run(secs(86_400 + 3700));
+    assert!(world.had.contains_key(&facts[0].0));
+}
+
+#[test]
+fn a_login_that_fails_does_not_cost_the_token_that_there_is() {
+    let facts = [(read("kv/no"), STATIC), (read("db/creds"), leased(600))];
+    let mut fetching = plan().fetching;
+    fetching.gives_up = false;
+    for exits_on_failed_login in [false, true] {
+        let plan = Plan { exits_on_failed_login, fetching: fetching.clone(), ..plan() };
+        let mut world = restored(plan, &facts[1..], 2, 1);
+        world.facts.insert(facts[0].0.clone(), facts[0].1);
+        world.fails = |path, _, _| match path {
+            "kv/no" => Some(DENIED),
+            "login" => Some(Verdict::Refused),
+            _ => None,
+        };
+        assert_eq!(world.run(secs(3000)), None);
+        assert!(world.logins().len() < 20, "{}", world.logins().len());
+        assert!(world.times(|a| matches!(a, Action::RenewLease(..))).len() > 5);
+        assert!(world.fetches("db/creds").is_empty());
+    }
+}
+
+#[test]
+fn a_kept_token_that_is_no_more_is_replaced_though_nothing_is_to_be_read() {
+    let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(6000))];
+    for plan in [plan(), init()] {
+        let is_init = plan.ends_when_rendered;
+        let mut world = restored(plan, &facts, 2, 1);
+        world.fails = |path, _, token| {
+            (token == 1 && path != "login").then_some(if path.starts_with("lease of ") {
+                Verdict::LogInAgain
+            } else {
+                DENIED
+            })
+        };
+        assert_eq!(world.run(secs(60)), is_init.then_some(Ending::Done));
+        assert_eq!((world.logins().len(), world.fetches("db/creds").len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_lease_that_was_revoked_is_had_anew() {
+    let until = Facts { cadence: Cadence::Until(secs(6000)), ..leased(6000) };
+    for facts in [leased(6000), until] {
+        // Before this process, and while it runs: found out within the interval of what has no lease.
+        let facts = [(read("db/creds"), facts)];
+        for plan in [plan(), init()] {
+            let is_init = plan.ends_when_rendered;
+            let mut world = restored(plan, &facts, 2, 1);
+            world.fails = |path, now, _| {
+                let is_gone = path == "lease of db/creds" && now < Mono::at(secs(1));
+                is_gone.then_some(Verdict::Refused)
+            };
+            assert_eq!(world.run(secs(60)), is_init.then_some(Ending::Done));
+            assert_eq!((world.logins().len(), world.fetches("db/creds").len()), (0, 1));
+        }
+        let mut world = World::new(plan(), &facts, 1);
+        world.fails = |path, now, _| {
+            let is_gone =
+                path == "lease of db/creds" && (1000..1300).contains(&now.since_start().as_secs());
+            is_gone.then_some(Verdict::Refused)
+        };
+        assert_eq!(world.run(secs(1400)), None);
+        let fetches = world.fetches("db/creds");
+        assert_eq!(fetches.len(), 2, "{:?}", world.log);
+        assert!(fetches[1] <= Mono::at(secs(1300)), "{fetches:?}");
+    }
+}
+
+#[test]
+fn a_lease_that_may_not_be_looked_up_is_left_alone() {
+    for verdict in [DENIED, DENIED_BUT_GOOD] {
+        let mut world = restored(plan(), &[(read("db/creds"), leased(6000))], 2, 1);
+        world.fails = if verdict == DENIED {
+            |path, _, _| path.starts_with("lease of ").then_some(DENIED)
+        } else {
+            |path, _, _| path.starts_with("lease of ").then_some(DENIED_BUT_GOOD)
+        };
+        assert_eq!(world.run(secs(3500)), None);
+        assert_eq!(world.times(|a| matches!(a, Action::CheckLease(..))).len(), 1);
+        assert!(world.logins().is_empty() && world.fetches("db/creds").is_empty());
+    }
+}
+
+#[test]
+fn a_mount_of_the_past_is_looked_up_again_before_anything_is_given_up() {
+    for verdict in [Verdict::Refused, DENIED_BUT_GOOD] {
+        let mut plan = plan();
+        plan.fetching.retries = 0;
+        let mut world = restored(plan, &[], 2, 1);
+        world.facts.insert(read("kv/app"), STATIC);
+        world.fails = if verdict == Verdict::Refused {
+            |path, now, _| {
+                (path == "kv/app" && now < Mono::at(LATENCY * 2)).then_some(Verdict::Refused)
+            }
+        } else {
+            |path, now, _| {
+                (path == "kv/app" && now < Mono::at(LATENCY * 4)).then_some(DENIED_BUT_GOOD)
+            }
+        };
+        assert_eq!(world.run(secs(60)), None, "{:?}", world.log);
+        assert_eq!(
+            world.times(|a| matches!(a, Action::LookUpMount(..))).len(),
+            1,
+            "{:?}",
+            world.log
+        );
+    }
+    // One that was found a moment ago is not.
+    let mut world = World::new(plan(), &[(read("kv/gone"), STATIC)], 1);
+    world.fails = |path, _, _| (path == "kv/gone").then_some(Verdict::Refused);
+    assert_eq!(world.run(secs(3600)), Some(Ending::Failed));
+    assert!(world.times(|a| matches!(a, Action::LookUpMount(..))).len() <= 2);
+}
+
+#[test]
+fn what_vault_did_in_vain_is_not_asked_for_at_each_retry() {
+    let want = || Want::Certificate { path: "pki/issue/a".to_owned(), fields: BTreeMap::new() };
+    for plan in [plan(), init()] {
+        let mut world = World::new(plan.clone(), &[(want(), STATIC)], 1);
+        world.fails = |path, _, _| (path == "pki/issue/a").then_some(Verdict::Spent);
+        assert_eq!(world.run(secs(3600)), Some(Ending::Failed));
+        assert_eq!(world.fetches("pki/issue/a").len(), 1);
+        let fetching = Fetching { gives_up: false, ..plan.fetching.clone() };
+        let mut world = World::new(Plan { fetching, ..plan }, &[(want(), STATIC)], 1);
+        world.fails = |path, _, _| (path == "pki/issue/a").then_some(Verdict::Spent);
+        assert_eq!(world.run(secs(3600)), None);
+        assert!(world.fetches("pki/issue/a").len() <= 12);
+    }
+}
+
+/// A lease of a token that cannot be renewed ends with it: it is had once from each token.
+#[test]
+fn leases_of_batch_tokens_are_had_once_from_each_token() {
+    for (ttl, seed) in [(16, 1), (16, 2), (16, 3), (60, 4), (600, 5), (3600, 6)] {
+        for cadence in [Cadence::Renewable(secs(ttl)), Cadence::Until(secs(ttl))] {
+            let facts = Facts { cadence, ..leased(ttl) };
+            let mut world = World::new(plan(), &[(read("db/creds"), facts)], seed);
+            (world.ttl, world.is_renewable) = (ttl, false);
+            // As Vault cuts leases at the end of such a token, renewals grant nothing more.
+            world.fails = |path, _, _| (path == "renewal of db/creds").then_some(Verdict::Refused);
+            assert_eq!(world.run(secs(ttl * 20)), None);
+            let (logins, fetches) = (world.logins().len(), world.fetches("db/creds").len());
+            assert!(fetches <= logins, "ttl {ttl}: {fetches} fetches with {logins} tokens");
+            assert!(logins <= 20 * 2, "ttl {ttl}: {logins} logins");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_retried_or_given_up_without_a_reason() {
+    let mut machine = Machine::new(plan(), 1);
+    let now = Mono::default();
+    let grant = Grant { ttl: secs(60), age: Duration::ZERO, is_renewable: true };
+    machine.step(Event::Woke, now);
+    machine.step(Event::LoggedIn { grant, is_same: false, is_no_stronger: false }, now);
+    let wanted = BTreeSet::from([read("kv/a")]);
+    let actions = machine.step(Event::Rendered(Pass { wanted, ..Pass::default() }), now);
+    let Some(Action::LookUpMount(want, ticket)) = actions.last().cloned() else { panic!() };
+    // An answer that is about another mount.
+    let mount = Mount { path: "other/".into(), is_kv2: true };
+    let actions = machine.step(Event::MountFound { want, ticket, mount }, now);
+    let Some(Action::Retry(_, 1, _, reason)) = actions.first() else { panic!("{actions:?}") };
+    assert!(reason.text().contains("kv/a") && reason.text().contains("other/"), "{reason}");
+    assert_eq!(machine.reason(&read("kv/a")), Some(reason));
 }

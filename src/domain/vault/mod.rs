@@ -5,7 +5,7 @@ mod path;
 mod reply;
 mod request;
 
-pub use error::{VaultError, Verdict};
+pub use error::{Gone, TokenState, VaultError, Verdict};
 pub use path::{Mount, MountTable, PathError, SecretPath};
 pub use reply::{Auth, Operation, Reading, Reply, WrapInfo, missing_capabilities};
 pub use request::{Method, Request};

@@ -99,9 +99,9 @@ impl Files {
     }
 
     /// The destinations that use one of `wants`.
-    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> String {
+    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> Vec<String> {
         let using = self.files.iter().filter(|file| !file.used.is_disjoint(wants));
-        using.map(|file| file.destination.as_str()).collect::<Vec<_>>().join(" ")
+        using.map(|file| file.destination.clone()).collect()
     }
 
     /// The files that are not on disk as they should be.
@@ -112,6 +112,15 @@ impl Files {
             error: file.error.as_deref(),
             used: &file.used,
         })
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| file.error.is_some())
+    }
+
+    /// Everything that files ask for which could not be rendered or written.
+    pub(super) fn suspects(&self) -> BTreeSet<&Want> {
+        self.failed().flat_map(|file| &file.used).collect()
     }
 
     /// Renders what is dirty and writes what is whole, unless `may_write` is false: then it only finds
@@ -148,7 +157,7 @@ impl Files {
         let pass = Pass {
             wanted: self.files.iter().flat_map(|file| file.used.iter().cloned()).collect(),
             is_complete: self.files.iter().all(|file| file.is_on_disk && file.error.is_none()),
-            has_failed: self.files.iter().any(|file| file.error.is_some()),
+            failed: self.failed().map(|file| file.used.clone()).collect(),
             has_started_commands: !commands.is_empty(),
         };
         (pass, commands)
@@ -212,7 +221,11 @@ impl File {
                         }
                         return Ok(None);
                     }
-                    Outcome::Fail(error) => return Err(error.to_string()),
+                    Outcome::Fail(error, used) => {
+                        // What stands behind the place where it failed is wanted still.
+                        self.used.extend(used);
+                        return Err(error.to_string());
+                    }
                 }
             }
         };
@@ -322,7 +335,10 @@ mod tests {
         let mut snapshot = Snapshot::default();
         for i in 0..count {
             let (pass, _) = files.render(&snapshot, true);
-            assert!(!pass.has_failed && !pass.is_complete && pass.wanted.len() == count, "{i}");
+            assert!(
+                pass.failed.is_empty() && !pass.is_complete && pass.wanted.len() == count,
+                "{i}"
+            );
             let want = Want::Read { path: format!("kv/{i}") };
             files.changed(&want);
             snapshot.found.insert(want, Found::Absent);
