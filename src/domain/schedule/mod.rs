@@ -201,7 +201,8 @@ pub struct Pass {
     pub wanted: BTreeSet<Want>,
     /// Every file is on disk with its content.
     pub is_complete: bool,
-    /// For each file that could not be rendered or written, all that it asked for.
+    /// For each file that could not be rendered, all that it asked for; nothing for each that could not be
+    /// written.
     pub failed: Vec<BTreeSet<Want>>,
     /// Commands were started; [`Event::CommandsEnded`] follows.
     pub has_started_commands: bool,

@@ -117,7 +117,7 @@ enum Origin {
     Kept(Duration, Mono),
     /// This process, or there is none.
     Own,
-    /// A kept one is being had anew, as something failed with it.
+    /// It is being had anew: it ended, or something failed with one that was kept.
     Retaking,
 }
 
@@ -273,6 +273,12 @@ impl Entry {
         true
     }
 
+    /// What there is ends, or has ended: nothing is over before it is had anew.
+    pub(super) fn replace(&mut self) {
+        self.origin = Origin::Retaking;
+        self.stage = Stage::Ready;
+    }
+
     pub(super) fn is_retaking(&self) -> bool {
         self.origin == Origin::Retaking && self.stage != Stage::GivenUp
     }
@@ -311,7 +317,7 @@ impl Entry {
                 next_check(fetching, now, dice)
             }
             LeaseState::Lost => {
-                self.stage = Stage::Ready;
+                self.replace();
                 Check::Never
             }
             // It will not be told later either.

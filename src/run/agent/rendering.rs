@@ -45,6 +45,8 @@ struct File {
     /// Passes since it was whole that found a secret which those before could not see.
     passes: usize,
     error: Option<String>,
+    /// It was rendered; what failed was to write it.
+    is_rendered: bool,
 }
 
 /// All files.
@@ -118,9 +120,9 @@ impl Files {
         self.files.iter().filter(|file| file.error.is_some())
     }
 
-    /// Everything that files ask for which could not be rendered or written.
+    /// Everything that files ask for which could not be rendered.
     pub(super) fn suspects(&self) -> BTreeSet<&Want> {
-        self.failed().flat_map(|file| &file.used).collect()
+        self.failed().flat_map(File::suspects).collect()
     }
 
     /// Renders what is dirty and writes what is whole, unless `may_write` is false: then it only finds
@@ -157,7 +159,7 @@ impl Files {
         let pass = Pass {
             wanted: self.files.iter().flat_map(|file| file.used.iter().cloned()).collect(),
             is_complete: self.files.iter().all(|file| file.is_on_disk && file.error.is_none()),
-            failed: self.failed().map(|file| file.used.clone()).collect(),
+            failed: self.failed().map(|file| file.suspects().cloned().collect()).collect(),
             has_started_commands: !commands.is_empty(),
         };
         (pass, commands)
@@ -182,12 +184,14 @@ impl File {
             is_on_disk: false,
             passes: 0,
             error: None,
+            is_rendered: false,
         })
     }
 
     /// What became of the file; nothing when something is lacking.
     fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> Result<Option<Replaced>, String> {
         self.error = None;
+        self.is_rendered = false;
         let mut writes = Vec::new();
         let text = match &self.body {
             Body::Broken(why) => return Err(why.clone()),
@@ -229,6 +233,7 @@ impl File {
                 }
             }
         };
+        self.is_rendered = true;
         if !may_write {
             return Ok(None);
         }
@@ -236,6 +241,11 @@ impl File {
         file_writes::carry_out(&writes, self.sandbox.as_deref(), is_repeat)?;
         self.written = writes;
         self.write(&text).map(Some)
+    }
+
+    /// What may be the cause of a failure: nothing that was read is, when a file cannot be written.
+    fn suspects(&self) -> impl Iterator<Item = &Want> {
+        self.used.iter().filter(|_| !self.is_rendered)
     }
 
     fn write(&mut self, text: &SecretBytes) -> Result<Replaced, String> {

@@ -33,7 +33,7 @@ impl Machine {
         entry.had(facts, generation, Duration::ZERO, &self.plan.fetching, chance);
         if facts.is_leased && generation != current {
             // Its lease ends with a token that has a successor already.
-            entry.stage = Stage::Ready;
+            entry.replace();
         }
         self.login.proven();
         if was_retaking && !self.files.is_stale {
@@ -70,10 +70,24 @@ impl Machine {
                 entry.stage = Stage::Ready;
             }
         } else {
+            self.retake_reads(verdict, now);
             self.fail(want, setback, now, out);
         }
         if verdict == Verdict::LogInAgain && generation == current {
             self.token.iter_mut().for_each(Token::bury);
+        }
+    }
+
+    /// Templates take paths from what they read: what is not there any more may be named by a reading of
+    /// another process only.
+    fn retake_reads(&mut self, verdict: Verdict, now: Mono) {
+        if !matches!(verdict, Verdict::Denied { .. } | Verdict::Refused) {
+            return;
+        }
+        for (want, entry) in &mut self.wants {
+            if matches!(want, Want::List { .. } | Want::Read { .. }) && !entry.is_leased {
+                entry.retake(false, &self.plan.fetching, now);
+            }
         }
     }
 

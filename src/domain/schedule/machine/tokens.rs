@@ -3,7 +3,6 @@
 use super::{Machine, Out, retry_after};
 use crate::base::time::Mono;
 use crate::domain::schedule::token::{Generation, Grant, OldToken, Token};
-use crate::domain::schedule::want::Stage;
 use crate::domain::schedule::{Action, Ending, Setback, Tried};
 
 impl Machine {
@@ -49,7 +48,7 @@ impl Machine {
             self.files.sinks_done = false;
             out.push(Action::WriteSinks);
             for entry in self.wants.values_mut().filter(|entry| entry.is_leased) {
-                entry.stage = Stage::Ready;
+                entry.replace();
             }
         }
         if !self.files.is_complete {

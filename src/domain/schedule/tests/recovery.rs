@@ -201,6 +201,7 @@ fn a_kept_token_that_is_no_more_is_replaced_though_nothing_is_to_be_read() {
         };
         assert_eq!(world.run(secs(60)), is_init.then_some(Ending::Done));
         assert_eq!((world.logins().len(), world.fetches("db/creds").len()), (1, 1));
+        assert!(!is_of_the_past(&world.had, |_| is_init), "not over before all is had");
     }
 }
 
@@ -219,6 +220,7 @@ fn a_lease_that_was_revoked_is_had_anew() {
             };
             assert_eq!(world.run(secs(60)), is_init.then_some(Ending::Done));
             assert_eq!((world.logins().len(), world.fetches("db/creds").len()), (0, 1));
+            assert!(!is_of_the_past(&world.had, |_| true), "not over before it is had");
         }
         let mut world = World::new(plan(), &facts, 1);
         world.fails = |path, now, _| {
@@ -329,4 +331,16 @@ fn nothing_is_retried_or_given_up_without_a_reason() {
     let Some(Action::Retry(_, 1, _, reason)) = actions.first() else { panic!("{actions:?}") };
     assert!(reason.text().contains("kv/a") && reason.text().contains("other/"), "{reason}");
     assert_eq!(machine.reason(&read("kv/a")), Some(reason));
+}
+
+#[test]
+fn what_is_not_there_may_be_named_by_a_kept_reading_only() {
+    let facts =
+        [(read("kv/names"), STATIC), (read("kv/b"), STATIC), (read("db/creds"), leased(600))];
+    let mut world = restored(plan(), &facts, 2, 1);
+    world.facts.insert(read("kv/gone"), STATIC);
+    world.fails = |path, _, _| (path == "kv/gone").then_some(Verdict::Refused);
+    world.run(secs(100));
+    assert_eq!((world.fetches("kv/names").len(), world.fetches("kv/b").len()), (1, 1));
+    assert!(world.fetches("db/creds").is_empty());
 }
