@@ -6,6 +6,7 @@ pub mod hidden;
 pub mod json;
 pub(crate) mod near;
 pub(crate) mod process;
+pub mod reason;
 pub mod report;
 pub mod rewrite;
 pub mod secret;

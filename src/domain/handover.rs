@@ -152,7 +152,7 @@ pub fn age(then: Wall, now: Wall) -> Duration {
 fn encode_had(want: &Want, found: &Found, at: Wall) -> Option<Json> {
     let mut members = vec![("path", text(want.path())), ("at", number(&at.0))];
     match (want, found) {
-        (Want::Certificate { fields, destination, .. }, Found::Certificate(bundle)) => {
+        (Want::Certificate { fields, .. }, Found::Certificate(bundle)) => {
             let chain = bundle.ca_chain.iter().map(String::as_str);
             let pem: String = [bundle.certificate.as_str(), bundle.key.expose()]
                 .into_iter()
@@ -160,7 +160,6 @@ fn encode_had(want: &Want, found: &Found, at: Wall) -> Option<Json> {
                 .collect();
             members.push(("kind", text("certificate")));
             members.push(("fields", pairs(fields)));
-            members.push(("destination", text(destination)));
             members.push(("pem", Json::String(pem)));
         }
         (Want::List { .. }, Found::List(names)) => {
@@ -192,9 +191,8 @@ fn decode_had(had: &Json) -> Option<(Want, Found, Wall)> {
     };
     match had.get("kind")?.as_str()? {
         "certificate" => {
-            let destination = had.get("destination")?.as_str()?.to_owned();
             let bundle = Bundle::of_text(had.get("pem")?.as_str()?.as_bytes())?;
-            let want = Want::Certificate { path, fields: fields()?, destination };
+            let want = Want::Certificate { path, fields: fields()? };
             Some((want, Found::Certificate(Arc::new(bundle)), at))
         }
         "list" => {
@@ -322,7 +320,7 @@ mod tests {
 
     fn certificate() -> Want {
         let fields = BTreeMap::from([("common_name".to_owned(), "a.b".to_owned())]);
-        Want::Certificate { path: "pki/issue/app".into(), fields, destination: "/f".into() }
+        Want::Certificate { path: "pki/issue/app".into(), fields }
     }
 
     /// Good until nine tenths of its life are over, at 1,081 s.

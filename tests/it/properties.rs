@@ -105,7 +105,7 @@ fn render(pipe: &str, env: &[(&str, &str)]) -> Option<String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     match template.render(&Snapshot { env, ..Snapshot::default() }, false, BUDGET) {
         Outcome::Done(done) => Some(String::from_utf8_lossy(done.text.expose()).into_owned()),
-        Outcome::Lack { .. } | Outcome::Fail(_) => None,
+        Outcome::Lack { .. } | Outcome::Fail(..) => None,
     }
 }
 

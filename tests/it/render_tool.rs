@@ -301,7 +301,7 @@ fn every_example_gives_what_it_says() {
                 Err(error) => error.to_string(),
                 Ok(template) => match template.render(&snapshot(), false, budget) {
                     Outcome::Done(done) => String::from_utf8_lossy(done.text.expose()).into_owned(),
-                    Outcome::Fail(error) => error.to_string(),
+                    Outcome::Fail(error, _) => error.to_string(),
                     Outcome::Lack { .. } => "lacks".to_owned(),
                 },
             };

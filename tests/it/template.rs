@@ -66,7 +66,7 @@ fn render(text: &str, is_strict: bool, snapshot: &Snapshot) -> Result<String, Te
     let template = Template::parse("t", text, "", "", BUDGET)?;
     match template.render(snapshot, is_strict, BUDGET) {
         Outcome::Done(rendered) => Ok(String::from_utf8_lossy(rendered.text.expose()).into_owned()),
-        Outcome::Fail(error) => Err(error),
+        Outcome::Fail(error, _) => Err(error),
         Outcome::Lack { .. } => panic!("lacks something of a complete snapshot"),
     }
 }

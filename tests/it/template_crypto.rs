@@ -33,7 +33,7 @@ fn render_in(text: &str, file: &str, snapshot: &Snapshot) -> Result<String, Temp
     let template = Template::parse("t", text, "", "", BUDGET)?.for_file(file);
     match template.render(snapshot, false, BUDGET) {
         Outcome::Done(rendered) => Ok(String::from_utf8(rendered.text.expose().to_vec()).unwrap()),
-        Outcome::Fail(error) => Err(error),
+        Outcome::Fail(error, _) => Err(error),
         Outcome::Lack { .. } => panic!("lacks something of a complete snapshot"),
     }
 }
@@ -336,7 +336,7 @@ fn a_certificate_is_good_for_nine_tenths_of_its_life() {
 }
 
 #[test]
-fn pki_cert_is_one_want_for_each_file() {
+fn pki_cert_is_one_want_for_all_files() {
     let text = r#"{{ with pkiCert "/pki/issue/app/" "common_name=a.b" "ttl = 1h" "" }}{{ .Cert }}|{{ .Data.Key }}|{{ .CA }}|{{ len .CAChain }}|{{ .Data.Data.Cert }}{{ else }}none{{ end }}"#;
     let template = Template::parse("t", text, "", "", BUDGET).unwrap().for_file("/f");
     let mut snapshot = Snapshot::default();
@@ -344,10 +344,13 @@ fn pki_cert_is_one_want_for_each_file() {
         panic!("nothing is known yet")
     };
     let fields = [("common_name", "a.b"), ("ttl", "1h")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    let want = Want::Certificate {
-        path: "pki/issue/app".to_owned(),
-        fields: BTreeMap::from(fields),
-        destination: "/f".to_owned(),
+    let want =
+        Want::Certificate { path: "pki/issue/app".to_owned(), fields: BTreeMap::from(fields) };
+    assert_eq!(lacking.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&want));
+    let other = r#"{{ (pkiCert "pki/issue/app" "ttl=1h" "common_name=a.b").Key }}"#;
+    let other = Template::parse("o", other, "", "", BUDGET).unwrap().for_file("/other");
+    let Outcome::Lack { lacking, .. } = other.render(&snapshot, false, BUDGET) else {
+        panic!("nothing is known yet")
     };
     assert_eq!(lacking.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&want));
     let (leaf, key, ca) = issued(1000, 2000);

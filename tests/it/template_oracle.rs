@@ -57,7 +57,7 @@ fn render(snapshot: &Snapshot, row: &Json) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())?;
     match template.render(snapshot, row["strict"] == Json::Bool(true), BUDGET) {
         Outcome::Done(rendered) => Ok(rendered.text.expose().to_vec()),
-        Outcome::Fail(error) => Err(error.to_string()),
+        Outcome::Fail(error, _) => Err(error.to_string()),
         Outcome::Lack { .. } => Err("lacks something".to_owned()),
     }
 }
@@ -111,6 +111,6 @@ fn hostile_templates_end_by_their_budget() {
         let template = Template::parse("t", &format!("{big}{body}"), "", "", small).unwrap();
         let snapshot = Snapshot { complete: true, ..Snapshot::default() };
         let outcome = template.render(&snapshot, false, small);
-        assert!(matches!(outcome, Outcome::Fail(_)), "{body}");
+        assert!(matches!(outcome, Outcome::Fail(..)), "{body}");
     }
 }

@@ -12,11 +12,11 @@ use crate::support::{free_port, shared_folder, until};
 
 const SOON: Duration = Duration::from_secs(15);
 const STATIC: &str = r#"{{ with secret "secret/app" }}{{ .Data.data.password }}{{ end }}"#;
-const DYNAMIC: &str =
+pub(crate) const DYNAMIC: &str =
     r#"{{ with secret "database/creds/app" }}{{ .Data.username }} {{ .Data.password }}{{ end }}"#;
 
 /// A role of the database engine at `database/` whose credentials live for `ttl`, at most `max_ttl`.
-fn database(cluster: &Cluster, postgres: &Postgres, ttl: &str, max_ttl: &str) {
+pub(crate) fn database(cluster: &Cluster, postgres: &Postgres, ttl: &str, max_ttl: &str) {
     let bao = &cluster.bao;
     bao.post("sys/mounts/database", &json!({"type": "database"}));
     bao.post("database/config/db", &postgres.connection());

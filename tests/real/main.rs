@@ -16,4 +16,6 @@ mod support;
 mod certificates;
 mod lifecycle;
 mod login;
+mod paths;
+mod recovery;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::go_duration::parse_vault;
 use crate::base::json::Json;
 use crate::base::time::Wall;
 use crate::domain::template::Found;
@@ -15,6 +16,8 @@ pub struct Facts {
     pub cadence: Cadence,
     /// Whether it has a lease, which dies with the token it was fetched with.
     pub is_leased: bool,
+    /// Whether that lease can be looked up; that of a token made by a template cannot.
+    pub has_lease_id: bool,
 }
 
 /// When something that was fetched is fetched again.
@@ -38,10 +41,12 @@ pub struct Rotating;
 
 impl Facts {
     /// Of a file or a list.
-    pub const STEADY: Self = Self { cadence: Cadence::Steady, is_leased: false };
+    pub const STEADY: Self =
+        Self { cadence: Cadence::Steady, is_leased: false, has_lease_id: false };
 
     /// Of an answer without content.
-    pub const UNLEASED: Self = Self { cadence: Cadence::Static, is_leased: false };
+    pub const UNLEASED: Self =
+        Self { cadence: Cadence::Static, is_leased: false, has_lease_id: false };
 
     /// Of whatever was found at `now`.
     pub fn of_found(found: &Found, now: Wall) -> Result<Self, Rotating> {
@@ -59,7 +64,7 @@ impl Facts {
         let left = u64::try_from(bundle.renew_at.0.saturating_sub(now.0)).unwrap_or_default();
         let wait = Duration::from_millis(left);
         let cadence = if wait.is_zero() { Cadence::Static } else { Cadence::Exact(wait) };
-        Self { cadence, is_leased: false }
+        Self { cadence, is_leased: false, has_lease_id: false }
     }
 
     /// Of a response that came at `now`. Values of an unexpected kind count as absent.
@@ -69,14 +74,34 @@ impl Facts {
         let lease =
             Duration::from_secs(if auth_ttl > 0 { auth_ttl } else { reading.lease_duration });
         if reading.auth.is_none() && reading.renewable && is_leased && !lease.is_zero() {
-            return Ok(Self { cadence: Cadence::Renewable(lease), is_leased });
+            let cadence = Cadence::Renewable(lease);
+            return Ok(Self { cadence, is_leased, has_lease_id: true });
         }
-        let mut cadence = if lease.is_zero() { Cadence::Static } else { Cadence::Until(lease) };
+        // KV version 1 names the longest lease there is for a secret that has none; only a time to live
+        // that its author wrote into it says when it changes.
+        let is_nominal = !is_leased && reading.auth.is_none() && !says_ttl(&reading.data, lease);
+        let mut cadence =
+            if lease.is_zero() || is_nominal { Cadence::Static } else { Cadence::Until(lease) };
         if !is_leased {
             cadence = of_data(&reading.data, now)?.unwrap_or(cadence);
         }
-        Ok(Self { cadence, is_leased: is_leased || reading.auth.is_some() })
+        Ok(Self {
+            cadence,
+            is_leased: is_leased || reading.auth.is_some(),
+            has_lease_id: is_leased,
+        })
     }
+}
+
+/// Whether `lease` comes from the secret itself: KV version 1 takes it from its key `ttl`, else `lease`.
+fn says_ttl(data: &Json, lease: Duration) -> bool {
+    let said = data.get("ttl").or_else(|| data.get("lease"));
+    let duration = match said {
+        Some(Json::String(text)) => parse_vault(text).ok(),
+        Some(number) => number.as_u64().map(Duration::from_secs),
+        None => None,
+    };
+    duration.is_some_and(|duration| duration.as_secs() == lease.as_secs())
 }
 
 /// What keys that Vault's engines set tell about a secret without lease; the last one counts.

@@ -1,15 +1,19 @@
 //! The machine: state, what events do to it, and what is due.
 
+mod answers;
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::pace::{Backoff, Dice};
 use super::token::{Generation, Grant, Login, OldToken, Token};
-use super::want::{Entry, Failure, Stage, Ticket, canonical};
+use super::want::{Entry, Stage, Ticket, canonical};
 use super::{Action, Ending, Event, Facts, Pass, Plan, Tried};
+use crate::base::reason::Reason;
 use crate::base::time::Mono;
 use crate::domain::template::Want;
-use crate::domain::vault::{Mount, MountTable, Verdict};
+use crate::domain::vault::{MountTable, Verdict};
 
 /// A sink that could not be written is written again after 1 to 3 s.
 const SINK_RETRY: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
@@ -55,8 +59,12 @@ pub struct Machine {
     old: Option<OldToken>,
     wants: BTreeMap<Want, Entry>,
     mounts: MountTable,
+    /// When each mount was found; those of another process are not in here.
+    found_at: BTreeMap<String, Mono>,
     /// First path segments with a look-up under way.
     lookups: BTreeSet<String>,
+    /// The token of another process, until it is known whether it lives.
+    unchecked: Option<Generation>,
     files: Files,
 }
 
@@ -75,7 +83,9 @@ impl Machine {
             old: None,
             wants: BTreeMap::new(),
             mounts: MountTable::default(),
+            found_at: BTreeMap::new(),
             lookups: BTreeSet::new(),
+            unchecked: None,
             files: Files { is_stale: true, ..Files::default() },
         }
     }
@@ -122,9 +132,27 @@ impl Machine {
         self.wants.get(want).is_some_and(|entry| entry.awaits(ticket))
     }
 
+    /// The same for the look-up of a lease.
+    pub fn awaits_check(&self, want: &Want, ticket: Ticket) -> bool {
+        self.wants.get(want).is_some_and(|entry| entry.awaits_check(ticket))
+    }
+
+    /// Why a secret could not be had when it was last tried.
+    pub fn reason(&self, want: &Want) -> Option<&Reason> {
+        self.wants.get(want)?.trouble.reason.as_ref()
+    }
+
+    /// Whether a reading of another process is used. The init container reads anew what has no lease: it was
+    /// started to have present values. One lease, one certificate or one answer to a write is enough for a
+    /// pod.
+    pub fn takes_over(&self, want: &Want, facts: &Facts) -> bool {
+        let is_had_for_good = matches!(want, Want::Certificate { .. } | Want::Write { .. });
+        !self.plan.ends_when_rendered || facts.is_leased || is_had_for_good
+    }
+
     /// Whether there is a token that works, as far as is known.
     pub fn has_token(&self) -> bool {
-        self.token.as_ref().is_some_and(Token::is_alive)
+        self.token.as_ref().is_some_and(Token::is_trusted)
     }
 
     /// The token in use; 0 before the first.
@@ -143,30 +171,36 @@ impl Machine {
                 }
             }
             Event::Fetched { want, ticket, generation, facts, is_changed } => {
-                self.fetched(&want, ticket, generation, facts, is_changed, now);
+                self.fetched(&want, ticket, generation, (facts, is_changed), now, out);
             }
-            Event::FetchFailed { want, ticket, generation, verdict, is_explained } => {
-                self.fetch_failed(&want, ticket, generation, (verdict, is_explained), now, out);
+            Event::FetchFailed { want, ticket, generation, setback, is_explained } => {
+                self.fetch_failed(&want, ticket, generation, (setback, is_explained), now, out);
+            }
+            Event::LeaseChecked { want, ticket, generation, state } => {
+                self.lease_checked(&want, ticket, generation, &state, now);
             }
             Event::LeaseRenewed { want, ticket, granted, is_renewable } => {
                 if let Some(entry) = asked(&mut self.wants, &want, ticket) {
-                    entry.lease_renewed(granted, is_renewable, now, &mut self.dice);
+                    let chance = (now, &mut self.dice);
+                    entry.lease_renewed(granted, is_renewable, &self.plan.fetching, chance);
                     self.login.proven();
                 }
             }
-            Event::LeaseNotRenewed { want, ticket, generation, verdict } => {
-                self.lease_not_renewed(want, ticket, generation, verdict, now, out);
+            Event::LeaseNotRenewed { want, ticket, generation, setback } => {
+                self.lease_not_renewed(want, ticket, generation, setback, now, out);
             }
-            Event::LoggedIn { grant, is_same } => self.logged_in(grant, is_same, now, out),
-            Event::LoginFailed(verdict) => self.login_failed(verdict, now, out),
+            Event::LoggedIn { grant, is_same, is_no_stronger } => {
+                self.logged_in(grant, is_same, is_no_stronger, now, out);
+            }
+            Event::LoginFailed(setback) => self.login_failed(setback, now, out),
             Event::MountFound { want, ticket, mount } => {
                 self.mount_found(&want, ticket, mount, now, out);
             }
-            Event::MountNotFound { want, ticket, generation, verdict } => {
+            Event::MountNotFound { want, ticket, generation, setback } => {
                 let was_asked = self.lookups.remove(first_segment(&want));
-                self.fetch_failed(&want, ticket, generation, (verdict, false), now, out);
-                if was_asked && let Verdict::TryLater(_) = verdict {
-                    self.share_lookup_failure(&want, verdict, now, out);
+                self.fetch_failed(&want, ticket, generation, (setback.clone(), false), now, out);
+                if was_asked && let Verdict::TryLater(_) = setback.verdict {
+                    self.share_lookup_failure(&want, &setback, now, out);
                 }
             }
             Event::Rendered(pass) => self.rendered(&pass, now, out),
@@ -174,18 +208,19 @@ impl Machine {
             Event::Revoked => self.end(Ending::Done, out),
             Event::SinksWritten { is_done } => self.sinks_written(is_done, now, out),
             Event::Stop => self.stop(now, out),
+            Event::TokenChecked { generation, is_dead } => self.token_checked(generation, is_dead),
             Event::TokenRenewed { generation, grant } => {
                 if let Some(token) = self.token.as_mut().filter(|t| t.generation == generation) {
                     token.renewed(grant, now, &mut self.dice);
                     self.login.proven();
                 }
             }
-            Event::TokenNotRenewed { generation, verdict } => {
+            Event::TokenNotRenewed { generation, setback } => {
                 if let Some(token) = self.token.as_mut().filter(|t| t.generation == generation)
                     && let Some((attempt, wait)) =
-                        token.renewal_failed(verdict, now, &mut self.dice)
+                        token.renewal_failed(setback.verdict, now, &mut self.dice)
                 {
-                    out.push(Action::Retry(Tried::Token, attempt, wait));
+                    out.push(Action::Retry(Tried::Token, attempt, wait, setback.reason));
                 }
             }
             Event::Woke => {}
@@ -235,7 +270,12 @@ impl Machine {
 
     fn advance_wants(&mut self, now: Mono, out: &mut Out) {
         let is_alive = self.has_token();
+        self.hurry_successor(now, out);
+        let token_ends = self.token_ends();
         for (want, entry) in &mut self.wants {
+            if is_alive && let Some(ticket) = entry.starts_check(now) {
+                out.push(Action::CheckLease(want.clone(), ticket));
+            }
             match entry.stage {
                 Stage::Fresh(at) | Stage::Waiting(at) if at <= now => entry.stage = Stage::Ready,
                 Stage::FreshLease(at) if at <= now && is_alive => {
@@ -255,9 +295,11 @@ impl Machine {
             }
             if is_file(want) {
                 out.push(Action::CheckFile(want.clone(), entry.ask(Stage::Asked)));
-            } else if is_alive && is_placed(want, &self.mounts) {
+            } else if token_ends.is_some_and(|end| entry.is_capped_by(end, now)) {
+                // It is had with the token that comes.
+            } else if is_alive && !entry.doubts_mount && is_placed(want, &self.mounts) {
                 let ticket = entry.ask(Stage::Asked);
-                let explain = !entry.is_explained;
+                let explain = !entry.trouble.is_explained;
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
             } else if is_alive && self.lookups.insert(first_segment(want).to_owned()) {
                 let ticket = entry.ask(Stage::MountAsked);
@@ -266,28 +308,30 @@ impl Machine {
         }
     }
 
-    /// The old token goes once no file names a lease of it.
-    fn advance_old_token(&mut self, now: Mono, out: &mut Out) {
-        let Some(old) = &mut self.old else { return };
-        let current = self.token.as_ref().map(|token| token.generation);
-        let is_named =
-            self.wants.values().any(|entry| entry.is_leased && entry.had_with != current);
-        let files_are_new = self.files.is_complete && !self.files.is_stale;
-        if !is_named && files_are_new && self.files.sinks_done && self.files.commands == 0 {
-            old.release(now);
-        }
-        if old.is_over(now) {
-            let old = old.clone();
-            out.push(self.let_go(&old, now));
-            self.old = None;
-        }
+    /// When the leases of the token end at the latest, as long as logins bring its successor in time.
+    fn token_ends(&self) -> Option<Mono> {
+        let token = self.token.as_ref().filter(|_| !self.login.has_failed())?;
+        token.caps_leases_at()
     }
 
-    fn let_go(&self, old: &OldToken, now: Mono) -> Action {
-        if old.is_expired(now) || !self.plan.owns_tokens {
-            Action::ForgetToken(old.generation)
-        } else {
-            Action::EndToken(old.generation)
+    /// A lease that is about to be had anew, from a token that ends sooner than the lease would, is had from
+    /// the token's successor instead, and not from both.
+    fn hurry_successor(&mut self, now: Mono, out: &mut Out) {
+        let Some(end) = self.token_ends() else { return };
+        let Some(token) = self.token.as_mut().filter(|token| token.is_trusted()) else { return };
+        let is_due = |entry: &Entry| match entry.stage {
+            Stage::Ready => true,
+            Stage::Fresh(at) | Stage::Waiting(at) => at <= now,
+            Stage::Asked | Stage::FreshLease(_) | Stage::GivenUp | Stage::MountAsked => false,
+        };
+        if !token.wants_successor(now)
+            && self.wants.values().any(|entry| is_due(entry) && entry.is_capped_by(end, now))
+        {
+            token.hurry(now);
+            self.login.proven();
+            if self.login.starts(now, &mut self.dice) {
+                out.push(Action::LogIn);
+            }
         }
     }
 
@@ -297,10 +341,11 @@ impl Machine {
             return;
         }
         let has_token = self.has_token();
-        if has_token && self.files.is_complete && self.files.sinks_done {
+        let is_awaited = self.wants.values().any(Entry::is_awaited) || self.unchecked.is_some();
+        let is_whole = self.files.is_complete && self.files.sinks_done;
+        if has_token && is_whole && !is_awaited {
             return self.end(Ending::Done, out);
         }
-        let is_awaited = self.wants.values().any(Entry::is_awaited);
         let is_lost = (self.files.has_failed && !self.files.is_tolerated)
             || self.wants.values().any(|entry| entry.stage == Stage::GivenUp);
         if self.plan.fetching.gives_up && has_token && is_lost && !is_awaited {
@@ -325,48 +370,6 @@ impl Machine {
         }
     }
 
-    fn logged_in(&mut self, grant: Grant, is_same: bool, now: Mono, out: &mut Out) {
-        self.login.succeeded(now);
-        let generation = match &self.token {
-            Some(token) if is_same => token.generation,
-            Some(token) => token.generation.wrapping_add(1),
-            None => 1,
-        };
-        let fresh = Token::new(generation, grant, now, &mut self.dice);
-        let before = self.token.replace(fresh).filter(|_| !is_same);
-        if let Some(before) = before {
-            if let Some(older) = self.old.take() {
-                out.push(self.let_go(&older, now));
-            }
-            if before.is_alive() {
-                self.old = Some(before.retire());
-            } else {
-                out.push(Action::ForgetToken(before.generation));
-            }
-        }
-        if !is_same {
-            self.files.sinks_done = false;
-            out.push(Action::WriteSinks);
-            for entry in self.wants.values_mut().filter(|entry| entry.is_leased) {
-                entry.stage = Stage::Ready;
-            }
-        }
-        if !self.files.is_complete {
-            self.files.is_stale = true;
-            out.push(Action::Render);
-        }
-    }
-
-    fn login_failed(&mut self, verdict: Verdict, now: Mono, out: &mut Out) {
-        let has_token = self.has_token();
-        if self.plan.exits_on_failed_login && !has_token {
-            return self.end(Ending::Failed, out);
-        }
-        let after = retry_after(verdict);
-        let (attempt, wait) = self.login.failed(after, now, &mut self.dice);
-        out.push(Action::Retry(Tried::Login, attempt, wait));
-    }
-
     fn restored(
         &mut self,
         grant: Grant,
@@ -376,156 +379,41 @@ impl Machine {
         out: &mut Out,
     ) {
         self.mounts = mounts;
-        self.logged_in(grant, false, now, out);
+        self.logged_in(grant, false, false, now, out);
+        // It was no login of this process.
+        self.login = Login::new(self.plan.login);
         let generation = self.generation();
+        self.token = Some(Token::kept(generation, grant, now, &mut self.dice));
         for (want, facts, age) in had {
-            let mut entry = Entry::new();
             let chance = (now, &mut self.dice);
-            entry.had(facts, generation, age, &self.plan.fetching, chance);
+            let entry = Entry::kept(facts, generation, age, &self.plan.fetching, chance);
             self.wants.insert(want, entry);
         }
-    }
-
-    fn fetched(
-        &mut self,
-        want: &Want,
-        ticket: Ticket,
-        generation: Generation,
-        facts: Facts,
-        is_changed: bool,
-        now: Mono,
-    ) {
-        let current = self.generation();
-        let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
-        self.files.is_stale |= is_changed;
-        if is_file(want) {
-            return entry.file_seen(now);
-        }
-        let chance = (now, &mut self.dice);
-        entry.had(facts, generation, Duration::ZERO, &self.plan.fetching, chance);
-        if facts.is_leased && generation != current {
-            // Its lease ends with a token that has a successor already.
-            entry.stage = Stage::Ready;
-        }
-        self.login.proven();
-    }
-
-    fn fetch_failed(
-        &mut self,
-        want: &Want,
-        ticket: Ticket,
-        generation: Generation,
-        (verdict, is_explained): (Verdict, bool),
-        now: Mono,
-        out: &mut Out,
-    ) {
-        let current = self.generation();
-        let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
-        entry.is_explained |= is_explained;
-        if verdict == Verdict::LogInAgain && (generation != current || !entry.has_logged_in) {
-            entry.has_logged_in |= generation == current;
-            entry.stage = Stage::Ready;
-        } else {
-            self.fail(want, verdict, now, out);
-        }
-        if verdict == Verdict::LogInAgain && generation == current {
-            self.token.iter_mut().for_each(Token::bury);
-        }
-    }
-
-    /// Those who waited for a look-up that got no answer fail with it and wait as long, instead of
-    /// asking one by one.
-    fn share_lookup_failure(&mut self, leader: &Want, verdict: Verdict, now: Mono, out: &mut Out) {
-        let segment = first_segment(leader);
-        let waiting = self.wants.iter().filter(|(want, entry)| {
-            entry.stage == Stage::Ready
-                && !is_file(want)
-                && first_segment(want) == segment
-                && !is_placed(want, &self.mounts)
-        });
-        let waiting: Vec<Want> = waiting.map(|(want, _)| want.clone()).collect();
-        let together = self.wants.get(leader).map(|entry| entry.stage);
-        for want in waiting {
-            self.fail(&want, verdict, now, out);
-            if let (Some(entry), Some(stage @ Stage::Waiting(_))) =
-                (self.wants.get_mut(&want), together)
-                && entry.stage != Stage::GivenUp
-            {
-                entry.stage = stage;
-            }
-        }
-    }
-
-    fn fail(&mut self, want: &Want, verdict: Verdict, now: Mono, out: &mut Out) {
-        let Some(entry) = self.wants.get_mut(want) else { return };
-        let chance = (now, &mut self.dice);
-        match entry.fail(verdict, &self.plan.fetching, chance) {
-            Failure::Retry { attempt, wait } => {
-                out.push(Action::Retry(Tried::Fetch(want.clone()), attempt, wait));
-            }
-            Failure::GivenUp { attempts } => {
-                out.push(Action::GaveUp(want.clone(), attempts));
-                if !self.plan.ends_when_rendered {
-                    self.end(Ending::Failed, out);
-                }
-            }
-        }
-    }
-
-    fn lease_not_renewed(
-        &mut self,
-        want: Want,
-        ticket: Ticket,
-        generation: Generation,
-        verdict: Verdict,
-        now: Mono,
-        out: &mut Out,
-    ) {
-        let current = self.generation();
-        let Some(entry) = asked(&mut self.wants, &want, ticket) else { return };
-        if let Some((attempt, wait)) = entry.lease_not_renewed(verdict, now, &mut self.dice) {
-            out.push(Action::Retry(Tried::Lease(want), attempt, wait));
-        }
-        if verdict == Verdict::LogInAgain && generation == current {
-            self.token.iter_mut().for_each(Token::bury);
-        }
-    }
-
-    fn mount_found(&mut self, want: &Want, ticket: Ticket, mount: Mount, now: Mono, out: &mut Out) {
-        self.lookups.remove(first_segment(want));
-        self.mounts.insert(mount);
-        if let Some(entry) = asked(&mut self.wants, want, ticket) {
-            entry.stage = Stage::Ready;
-            if self.mounts.of(path_of(want)).is_none() {
-                // An answer about some other mount: asking again at once would not end.
-                return self.fail(want, Verdict::Refused, now, out);
-            }
-        }
-        // What turns out to be another spelling of a secret joins it.
-        let (named, spelled): (Vec<_>, Vec<_>) = std::mem::take(&mut self.wants)
-            .into_iter()
-            .partition(|(want, _)| canonical(want, &self.mounts) == *want);
-        self.wants = named.into_iter().collect();
-        for (want, entry) in spelled {
-            self.wants.entry(canonical(&want, &self.mounts)).or_insert(entry);
+        // The look-up of a lease tells the same.
+        if !self.wants.values().any(Entry::is_unchecked) {
+            self.unchecked = Some(generation);
+            out.push(Action::CheckToken);
         }
     }
 
     fn rendered(&mut self, pass: &Pass, now: Mono, out: &mut Out) {
         self.files.is_stale = false;
         self.files.is_complete = pass.is_complete;
-        self.files.has_failed = pass.has_failed;
+        self.files.has_failed = !pass.failed.is_empty();
         self.files.is_tolerated = pass.is_tolerated;
         self.files.commands += u32::from(pass.has_started_commands);
         let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
         let wanted: BTreeSet<Want> = wanted.collect();
-        self.wants.retain(|want, _| wanted.contains(want));
+        // A file that failed may not have come to all that it wants.
+        self.wants.retain(|want, _| self.files.has_failed || wanted.contains(want));
         for want in wanted {
             self.wants.entry(want).or_insert_with(Entry::new);
         }
         self.files.retry = None;
-        if !pass.has_failed {
+        if !self.files.has_failed {
             self.files.failed = 0;
+        } else if self.retakes(&pass.failed, now) {
+            // Not before that is had.
         } else if !self.plan.fetching.gives_up || pass.is_tolerated {
             self.files.failed = self.files.failed.saturating_add(1);
             let wait = FILES_RETRY.wait_at_least_min(self.files.failed, None, &mut self.dice);
@@ -561,7 +449,7 @@ fn asked<'a>(
 fn retry_after(verdict: Verdict) -> Option<Duration> {
     match verdict {
         Verdict::TryLater(after) => after,
-        Verdict::LogInAgain | Verdict::Refused => None,
+        Verdict::Denied { .. } | Verdict::LogInAgain | Verdict::Refused | Verdict::Spent => None,
     }
 }
 

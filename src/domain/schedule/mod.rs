@@ -20,8 +20,9 @@ pub use machine::Machine;
 pub use pace::{Backoff, Dice};
 pub use quiet::QuietTimer;
 pub use token::{Generation, Grant};
-pub use want::{Fetching, Ticket, canonical};
+pub use want::{Fetching, LeaseState, Ticket, canonical};
 
+use crate::base::reason::Reason;
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, MountTable, Verdict};
 
@@ -40,6 +41,15 @@ pub struct Plan {
     pub fetching: Fetching,
     /// Revoke the token at the end, after this wait.
     pub revoke_after: Option<Duration>,
+}
+
+/// Why something was not had, and what to make of it.
+#[derive(Clone, Debug)]
+pub struct Setback {
+    /// What to make of it.
+    pub verdict: Verdict,
+    /// For the log, at the latest when it is given up.
+    pub reason: Reason,
 }
 
 /// What happened.
@@ -71,10 +81,21 @@ pub enum Event {
         ticket: Ticket,
         /// Of the token it was tried with.
         generation: Generation,
-        /// What to make of the error.
-        verdict: Verdict,
+        /// Why.
+        setback: Setback,
         /// Capabilities were asked for.
         is_explained: bool,
+    },
+    /// A lease was looked up.
+    LeaseChecked {
+        /// Whose.
+        want: Want,
+        /// Of the request.
+        ticket: Ticket,
+        /// Of the token it was asked with.
+        generation: Generation,
+        /// What was told.
+        state: LeaseState,
     },
     /// A lease was renewed.
     LeaseRenewed {
@@ -95,8 +116,8 @@ pub enum Event {
         ticket: Ticket,
         /// Of the token it was tried with.
         generation: Generation,
-        /// What to make of the error.
-        verdict: Verdict,
+        /// Why.
+        setback: Setback,
     },
     /// A login brought a token.
     LoggedIn {
@@ -104,9 +125,11 @@ pub enum Event {
         grant: Grant,
         /// It is the token we have already (`token_file`).
         is_same: bool,
+        /// It has the same policies as the one we have.
+        is_no_stronger: bool,
     },
     /// A login failed.
-    LoginFailed(Verdict),
+    LoginFailed(Setback),
     /// A mount was found.
     MountFound {
         /// For which entry it was asked.
@@ -124,8 +147,8 @@ pub enum Event {
         ticket: Ticket,
         /// Of the token it was tried with.
         generation: Generation,
-        /// What to make of the error.
-        verdict: Verdict,
+        /// Why.
+        setback: Setback,
     },
     /// Templates were rendered, files and commands included.
     Rendered(Pass),
@@ -147,6 +170,13 @@ pub enum Event {
     },
     /// A signal asks for the end.
     Stop,
+    /// It was asked whether a token lives.
+    TokenChecked {
+        /// Which token.
+        generation: Generation,
+        /// It is known to be dead.
+        is_dead: bool,
+    },
     /// The token was renewed.
     TokenRenewed {
         /// Which token.
@@ -158,8 +188,8 @@ pub enum Event {
     TokenNotRenewed {
         /// Which token.
         generation: Generation,
-        /// What to make of the error.
-        verdict: Verdict,
+        /// Why.
+        setback: Setback,
     },
     /// Time passed.
     Woke,
@@ -173,8 +203,9 @@ pub struct Pass {
     pub wanted: BTreeSet<Want>,
     /// Every file is on disk with its content.
     pub is_complete: bool,
-    /// A template is wrong, or a file could not be written.
-    pub has_failed: bool,
+    /// For each file that could not be rendered, all that it asked for; nothing for each that could not be
+    /// written.
+    pub failed: Vec<BTreeSet<Want>>,
     /// All that failed may fail: it is tried again, but ends nothing (`error_fatal = false`).
     pub is_tolerated: bool,
     /// Commands were started; [`Event::CommandsEnded`] follows.
@@ -186,6 +217,10 @@ pub struct Pass {
 pub enum Action {
     /// Look at a file.
     CheckFile(Want, Ticket),
+    /// Ask whether the lease of a reading is there.
+    CheckLease(Want, Ticket),
+    /// Ask whether the token lives.
+    CheckToken,
     /// Revoke a token that has a successor.
     EndToken(Generation),
     /// End the process.
@@ -202,7 +237,7 @@ pub enum Action {
     /// A token that has a successor is not needed any more and has expired.
     ForgetToken(Generation),
     /// The retries of a secret are used up.
-    GaveUp(Want, u32),
+    GaveUp(Want, u32, Reason),
     /// Log in, or look the given token up.
     LogIn,
     /// Find the mount of a path.
@@ -214,7 +249,7 @@ pub enum Action {
     /// Renew the token.
     RenewToken,
     /// Something will be tried again.
-    Retry(Tried, u32, Duration),
+    Retry(Tried, u32, Duration, Reason),
     /// Revoke every token and report, within a few seconds.
     RevokeAll,
     /// Write the token to the sinks.

@@ -1,5 +1,7 @@
 //! A world of its own: simulated Vault, simulated time.
 
+mod recovery;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use super::*;
 use crate::base::json::Json;
 use crate::base::time::{Mono, Wall};
 use crate::domain::template::Found;
-use crate::domain::vault::Reading;
+use crate::domain::vault::{Reading, Request, SecretPath};
 use crate::domain::x509::Bundle;
 
 const fn secs(n: u64) -> Duration {
@@ -39,13 +41,9 @@ fn plan() -> Plan {
 /// A certificate asked for at once, as nobody needs to know its mount, and anew when it is due.
 #[test]
 fn certificates_are_asked_for_when_they_are_due_and_their_mount_never() {
-    let want = Want::Certificate {
-        path: "pki/issue/app".to_owned(),
-        fields: BTreeMap::new(),
-        destination: "/f".to_owned(),
-    };
+    let want = Want::Certificate { path: "pki/issue/app".to_owned(), fields: BTreeMap::new() };
     assert_eq!(canonical(&want, &MountTable::default()), want);
-    let facts = Facts { cadence: Cadence::Exact(secs(3240)), is_leased: false };
+    let facts = Facts { cadence: Cadence::Exact(secs(3240)), ..STATIC };
     let mut world = World::new(plan(), &[(want, facts), (read("kv/a"), STATIC)], 7);
     assert_eq!(world.run(secs(4 * 3240 - 1)), None);
     let of_pki = |path: &str| path.starts_with("pki/");
@@ -73,10 +71,10 @@ fn a_certificate_that_is_overdue_when_it_comes_is_not_asked_for_at_once() {
     assert_eq!(cadence(9_000_000), Cadence::Static);
 }
 
-const STATIC: Facts = Facts { cadence: Cadence::Static, is_leased: false };
+const STATIC: Facts = Facts::UNLEASED;
 
 const fn leased(ttl: u64) -> Facts {
-    Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true }
+    Facts { cadence: Cadence::Renewable(secs(ttl)), is_leased: true, has_lease_id: true }
 }
 
 /// Answers other than success, by path, time and token.
@@ -92,11 +90,19 @@ struct World {
     is_renewable: bool,
     born: BTreeMap<u32, Mono>,
     facts: BTreeMap<Want, Facts>,
+    /// Whether logins bring tokens of the same policies.
+    is_no_stronger: bool,
     fails: Fails,
-    had: BTreeSet<Want>,
+    /// What cannot be rendered, by what it is made of.
+    breaks: fn(&BTreeMap<Want, (Mono, Generation)>) -> bool,
+    had: BTreeMap<Want, (Mono, Generation)>,
     /// When each kind of action happened.
     log: Vec<(Mono, Action)>,
     pending: Vec<(Mono, Event)>,
+}
+
+fn setback(verdict: Verdict) -> Setback {
+    Setback { verdict, reason: Reason::new(format!("{verdict:?}")) }
 }
 
 const LATENCY: Duration = Duration::from_millis(5);
@@ -111,8 +117,10 @@ impl World {
             is_renewable: true,
             born: BTreeMap::new(),
             facts: facts.iter().cloned().collect(),
+            is_no_stronger: true,
             fails: |_, _, _| None,
-            had: BTreeSet::new(),
+            breaks: |_| false,
+            had: BTreeMap::new(),
             log: Vec::new(),
             pending: vec![(Mono::default(), Event::Woke)],
         }
@@ -133,65 +141,33 @@ impl World {
         let fails = |path: &str| (self.fails)(path, self.now, generation);
         Some(match action {
             Action::LogIn => match fails("login") {
-                Some(verdict) => Event::LoginFailed(verdict),
+                Some(verdict) => Event::LoginFailed(setback(verdict)),
                 None => {
                     self.born.insert(generation + 1, self.now);
-                    Event::LoggedIn { grant: self.grant(generation + 1), is_same: false }
+                    Event::LoggedIn {
+                        grant: self.grant(generation + 1),
+                        is_same: false,
+                        is_no_stronger: self.is_no_stronger,
+                    }
                 }
             },
             Action::RenewToken => match fails("renew") {
-                Some(verdict) => Event::TokenNotRenewed { generation, verdict },
+                Some(verdict) => Event::TokenNotRenewed { generation, setback: setback(verdict) },
                 None => Event::TokenRenewed { generation, grant: self.grant(generation) },
             },
             Action::WriteSinks => Event::SinksWritten { is_done: true },
-            Action::LookUpMount(want, ticket) => match fails("mount") {
-                Some(verdict) => Event::MountNotFound {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    verdict,
-                },
-                None => {
-                    let (first, _) = want.path().split_once('/').unwrap();
-                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
-                    Event::MountFound { want: want.clone(), ticket: *ticket, mount }
-                }
-            },
-            Action::Fetch { want, ticket, .. } => match fails(want.path()) {
-                Some(verdict) => Event::FetchFailed {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    verdict,
-                    is_explained: false,
-                },
-                None => Event::Fetched {
-                    want: want.clone(),
-                    ticket: *ticket,
-                    generation,
-                    facts: self.facts[want],
-                    is_changed: true,
-                },
-            },
-            Action::CheckFile(want, ticket) => Event::Fetched {
-                want: want.clone(),
-                ticket: *ticket,
-                generation,
-                facts: Facts::STEADY,
-                is_changed: false,
-            },
-            Action::RenewLease(want, ticket) => match fails(want.path()) {
-                Some(verdict) => {
-                    let want = want.clone();
-                    Event::LeaseNotRenewed { want, ticket: *ticket, generation, verdict }
-                }
-                None => {
-                    let Cadence::Renewable(granted) = self.facts[want].cadence else { panic!() };
-                    let (want, ticket) = (want.clone(), *ticket);
-                    Event::LeaseRenewed { want, ticket, granted, is_renewable: true }
-                }
-            },
+            Action::LookUpMount(want, ticket)
+            | Action::CheckFile(want, ticket)
+            | Action::CheckLease(want, ticket)
+            | Action::RenewLease(want, ticket)
+            | Action::Fetch { want, ticket, .. } => {
+                self.answer_about(action, want.clone(), *ticket, generation)
+            }
             Action::Render => Event::Rendered(self.pass()),
+            Action::CheckToken => {
+                let is_dead = fails("token").is_some();
+                Event::TokenChecked { generation, is_dead }
+            }
             Action::RevokeAll => Event::Revoked,
             Action::EndToken(_)
             | Action::Exit(_)
@@ -201,10 +177,66 @@ impl World {
         })
     }
 
+    fn answer_about(
+        &self,
+        action: &Action,
+        want: Want,
+        ticket: Ticket,
+        generation: Generation,
+    ) -> Event {
+        let fails = |path: &str| (self.fails)(path, self.now, generation).map(setback);
+        let path = want.path();
+        match action {
+            Action::LookUpMount(..) => match fails("mount") {
+                Some(setback) => Event::MountNotFound { want, ticket, generation, setback },
+                None => {
+                    let (first, _) = path.split_once('/').unwrap();
+                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
+                    Event::MountFound { want, ticket, mount }
+                }
+            },
+            Action::CheckFile(..) => {
+                let facts = Facts::STEADY;
+                Event::Fetched { want, ticket, generation, facts, is_changed: false }
+            }
+            Action::CheckLease(..) => {
+                let state = match fails(&format!("lease of {path}")).map(|setback| setback.verdict)
+                {
+                    None => LeaseState::Lives,
+                    Some(Verdict::Refused) => LeaseState::Lost,
+                    Some(verdict) => LeaseState::Unknown(verdict),
+                };
+                Event::LeaseChecked { want, ticket, generation, state }
+            }
+            Action::RenewLease(..) => {
+                match fails(&format!("renewal of {path}")).or_else(|| fails(path)) {
+                    Some(setback) => Event::LeaseNotRenewed { want, ticket, generation, setback },
+                    None => {
+                        let cadence = self.facts[&want].cadence;
+                        let Cadence::Renewable(granted) = cadence else { panic!() };
+                        Event::LeaseRenewed { want, ticket, granted, is_renewable: true }
+                    }
+                }
+            }
+            _ => match fails(path) {
+                Some(setback) => {
+                    let is_explained = false;
+                    Event::FetchFailed { want, ticket, generation, setback, is_explained }
+                }
+                None => {
+                    let facts = self.facts[&want];
+                    Event::Fetched { want, ticket, generation, facts, is_changed: true }
+                }
+            },
+        }
+    }
+
     fn pass(&self) -> Pass {
         let wanted: BTreeSet<Want> = self.facts.keys().cloned().collect();
-        let is_complete = wanted.iter().all(|want| self.had.contains(want));
-        Pass { wanted, is_complete, ..Pass::default() }
+        let is_complete = wanted.iter().all(|want| self.had.contains_key(want));
+        let is_broken = is_complete && (self.breaks)(&self.had);
+        let failed = if is_broken { vec![wanted.clone()] } else { Vec::new() };
+        Pass { wanted, is_complete: is_complete && !is_broken, failed, ..Pass::default() }
     }
 
     /// Runs until the machine ends or `until`.
@@ -231,8 +263,8 @@ impl World {
             }
             self.now = at;
             let renders = matches!(event, Event::Fetched { is_changed: true, .. });
-            if let Event::Fetched { want, .. } = &event {
-                self.had.insert(want.clone());
+            if let Event::Fetched { want, generation, .. } = &event {
+                self.had.insert(want.clone(), (at, *generation));
             }
             for action in self.machine.step(event, at) {
                 self.log.push((at, action.clone()));
@@ -268,7 +300,7 @@ fn a_start_asks_for_nothing_twice() {
     let mut world = World::new(Plan { ends_when_rendered: true, ..plan() }, &facts, 1);
     assert_eq!(world.run(secs(60)), Some(Ending::Done));
     assert_eq!(world.logins().len(), 1);
-    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1);
+    assert_eq!(world.times(|a| matches!(a, Action::LookUpMount(..))).len(), 1, "{:?}", world.log);
     for i in 0..10 {
         assert_eq!(world.fetches(&format!("kv/app/{i}")).len(), 1);
     }
@@ -364,7 +396,11 @@ fn retries_are_counted_bounded_and_random() {
         let ceiling = secs(60).min(Duration::from_millis(500 << i)) + LATENCY;
         assert!(pair[1] - pair[0] <= ceiling, "{i}: {:?}", pair[1] - pair[0]);
     }
-    assert!(world.log.iter().any(|(_, a)| *a == Action::GaveUp(read("kv/gone"), 13)));
+    let last = world.log.iter().find_map(|(_, action)| match action {
+        Action::GaveUp(want, attempts, reason) => Some((want.clone(), *attempts, reason.text())),
+        _ => None,
+    });
+    assert_eq!(last, Some((read("kv/gone"), 13, "Refused")));
 }
 
 /// What another moment may mend has some tries more, and they are all there are when no retry is wanted.
@@ -596,8 +632,16 @@ fn responses_tell_how_long_they_are_good_for() {
     let now = Wall(1_700_000_000_000);
     for (lease_id, lease, renewable, data, want) in [
         ("", 0, false, r#"{"data":{"a":"b"}}"#, Static),
-        ("", 2_764_800, false, r#"{"a":"b"}"#, Until(secs(2_764_800))),
+        // KV version 1: the nominal lease is none, a time to live in the secret counts.
+        ("", 2_764_800, false, r#"{"a":"b"}"#, Static),
+        ("", 2_764_800, false, r#"{"ttl":"for ever"}"#, Static),
+        ("", 2_764_800, false, r#"{"lease":"","ttl":null}"#, Static),
+        ("", 2_764_800, false, r#"{"ttl":"768h"}"#, Until(secs(2_764_800))),
         ("", 60, false, r#"{"ttl":"1m"}"#, Until(secs(60))),
+        ("", 60, false, r#"{"ttl":60}"#, Until(secs(60))),
+        ("", 60, false, r#"{"ttl":"60","lease":"1h"}"#, Until(secs(60))),
+        ("", 86_400, false, r#"{"lease":"1d"}"#, Until(secs(86_400))),
+        ("", 0, false, r#"{"ttl":"0s"}"#, Static),
         ("db/1", 3600, true, r#"{"username":"u"}"#, Renewable(secs(3600))),
         ("aws/1", 3600, false, r#"{"k":"u"}"#, Until(secs(3600))),
         ("", 0, false, r#"{"certificate":"x","expiration":1700003600}"#, Until(secs(3600))),
@@ -617,6 +661,21 @@ fn responses_tell_how_long_they_are_good_for() {
     assert_eq!(Facts::of(&rotating, now), Err(Rotating));
 }
 
+/// The path that is asked for.
+fn request(want: &Want, mounts: &MountTable) -> Option<(String, String)> {
+    let parsed = match want {
+        Want::Read { path } => SecretPath::parse(path).ok()?,
+        other => SecretPath::literal(other.path()).ok()?,
+    };
+    let mount = mounts.of(want.path())?;
+    let request = match want {
+        Want::List { .. } => Request::list(&parsed, mount),
+        Want::Write { fields, .. } => Request::write(&parsed, mount, fields),
+        _ => Request::read(&parsed, mount),
+    };
+    Some((request.path, request.query))
+}
+
 #[test]
 fn all_spellings_of_a_path_have_one_name() {
     let mut mounts = MountTable::default();
@@ -627,6 +686,13 @@ fn all_spellings_of_a_path_have_one_name() {
     for (spelled, name) in [
         (read("/kv/x"), read("kv/data/x")),
         (list("kv/"), list("kv/metadata")),
+        (list("kv/metadata"), list("kv/metadata")),
+        (read("/kv/"), read("kv")),
+        (read("kv?version=1"), read("kv?version=1")),
+        (read("kv/data"), read("kv/data/data")),
+        (write("kv/"), write("kv")),
+        (read("auth/token/lookup-self/"), read("auth/token/lookup-self")),
+        (read("sys//health?a=b"), read("sys/health?a=b")),
         (list("kv/metadata/a%20b/"), list("kv/metadata/a%20b")),
         (write("kv//x"), write("kv/data/x")),
         (write("pki/issue/web"), write("pki/issue/web")),
@@ -634,6 +700,7 @@ fn all_spellings_of_a_path_have_one_name() {
         let canon = canonical(&spelled, &mounts);
         assert_eq!(canon, name);
         assert_eq!(canonical(&canon, &mounts), name, "the name names itself");
+        assert_eq!(request(&canon, &mounts), request(&spelled, &mounts), "and asks for the same");
     }
 }
 
@@ -659,6 +726,8 @@ fn the_answer_for_an_older_token_is_not_awaited() {
     let later = now + secs(25);
     let old = ticket_in(machine.step(Event::Woke, later));
     assert!(machine.awaits(&want, old));
-    let new = ticket_in(machine.step(Event::LoggedIn { grant, is_same: false }, later));
+    let new = ticket_in(
+        machine.step(Event::LoggedIn { grant, is_same: false, is_no_stronger: false }, later),
+    );
     assert!(machine.awaits(&want, new) && !machine.awaits(&want, old));
 }

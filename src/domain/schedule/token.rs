@@ -51,9 +51,32 @@ pub(super) struct Token {
     expires: Option<Mono>,
     need: Need,
     failed_renewals: u32,
+    suspicion: Suspicion,
+    /// Another process logged in with it.
+    is_kept: bool,
+    /// How long it is above suspicion after it was found to be as good as a new one.
+    trust: Duration,
 }
 
+/// Whether a new login could be allowed what this token was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspicion {
+    /// Not before that time.
+    From(Mono),
+    /// A login will tell.
+    Raised {
+        /// It is known to live.
+        is_good: bool,
+    },
+}
+
+/// A role that was changed is found out within so long by those who stay.
+const TRUST_MIN: Duration = Duration::from_mins(5);
+/// What stays forbidden costs no more than a login in so long.
+const TRUST_MAX: Duration = Duration::from_hours(1);
+
 impl Token {
+    /// One of this process' own logins.
     pub(super) fn new(generation: Generation, grant: Grant, now: Mono, dice: &mut Dice) -> Self {
         let mut token = Self {
             generation,
@@ -61,9 +84,51 @@ impl Token {
             expires: None,
             need: Need::Nothing,
             failed_renewals: 0,
+            suspicion: Suspicion::From(now + TRUST_MIN),
+            is_kept: false,
+            trust: TRUST_MIN,
         };
         token.plan(grant, now, dice);
         token
+    }
+
+    /// One that another process had: it may be of a role that was changed since.
+    pub(super) fn kept(generation: Generation, grant: Grant, now: Mono, dice: &mut Dice) -> Self {
+        let suspicion = Suspicion::From(now);
+        Self { suspicion, is_kept: true, ..Self::new(generation, grant, now, dice) }
+    }
+
+    /// It was denied something. Says whether a login is to tell if another one would be, too. What this
+    /// process logged in with is suspected only when a new one costs nothing, as it is known to live: then
+    /// its leases stay.
+    pub(super) fn suspected(&mut self, is_good: bool, now: Mono) -> bool {
+        match self.suspicion {
+            Suspicion::Raised { .. } => true,
+            Suspicion::From(at) if at <= now && self.is_alive() && (is_good || self.is_kept) => {
+                self.suspicion = Suspicion::Raised { is_good };
+                true
+            }
+            Suspicion::From(_) => false,
+        }
+    }
+
+    /// A login was tried and told nothing, or that a new token may do no more.
+    pub(super) fn cleared(&mut self, now: Mono) {
+        if !self.is_suspected() {
+            return;
+        }
+        self.suspicion = Suspicion::From(now + self.trust);
+        self.is_kept = false;
+        self.trust = self.trust.saturating_mul(2).min(TRUST_MAX);
+    }
+
+    /// It was suspected and is known to live.
+    pub(super) fn is_suspected_but_good(&self) -> bool {
+        self.suspicion == Suspicion::Raised { is_good: true }
+    }
+
+    fn is_suspected(&self) -> bool {
+        matches!(self.suspicion, Suspicion::Raised { .. })
     }
 
     fn plan(&mut self, grant: Grant, now: Mono, dice: &mut Dice) {
@@ -87,6 +152,23 @@ impl Token {
         self.need != Need::Burial
     }
 
+    /// Whether they should be made: not while a login is to tell if it is any good.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.is_alive() && !self.is_suspected()
+    }
+
+    /// When a lease that is had now ends at the latest, if the token cannot be prolonged.
+    pub(super) fn caps_leases_at(&self) -> Option<Mono> {
+        self.expires.filter(|_| matches!(self.need, Need::Successor(_)))
+    }
+
+    /// A successor is wanted now rather than at its time.
+    pub(super) fn hurry(&mut self, now: Mono) {
+        if let Need::Successor(at) = &mut self.need {
+            *at = (*at).min(now);
+        }
+    }
+
     pub(super) fn bury(&mut self) {
         self.need = Need::Burial;
     }
@@ -101,6 +183,7 @@ impl Token {
     /// Whether a new login is wanted now.
     pub(super) fn wants_successor(&self, now: Mono) -> bool {
         match self.need {
+            _ if self.is_suspected() => true,
             Need::Burial => true,
             Need::Successor(at) => at <= now,
             Need::Nothing | Need::Renewal(_) | Need::RenewalAnswer => false,
@@ -109,7 +192,7 @@ impl Token {
 
     /// Whether to renew now; then an answer is awaited.
     pub(super) fn starts_renewal(&mut self, now: Mono) -> bool {
-        let is_due = matches!(self.need, Need::Renewal(at) if at <= now);
+        let is_due = self.is_trusted() && matches!(self.need, Need::Renewal(at) if at <= now);
         if is_due {
             self.need = Need::RenewalAnswer;
         }
@@ -142,7 +225,9 @@ impl Token {
         match verdict {
             Verdict::LogInAgain => self.bury(),
             // Not allowed or not possible; the token itself may be good until it expires.
-            Verdict::Refused => self.need = Need::Successor(now),
+            Verdict::Denied { .. } | Verdict::Refused | Verdict::Spent => {
+                self.need = Need::Successor(now)
+            }
             Verdict::TryLater(after) => {
                 self.failed_renewals = self.failed_renewals.saturating_add(1);
                 let wait = RENEWAL_BACKOFF.wait(self.failed_renewals, after, dice).max(REPEAT_MIN);
@@ -161,7 +246,7 @@ impl Token {
     pub(super) fn wakes_at(&self, now: Mono) -> Option<Mono> {
         let due = match self.need {
             Need::Burial | Need::Nothing | Need::RenewalAnswer => None,
-            Need::Renewal(at) => Some(at),
+            Need::Renewal(at) => Some(at).filter(|_| self.is_trusted()),
             Need::Successor(at) => Some(at).filter(|at| *at > now),
         };
         let expires = if self.is_alive() { self.expires } else { None };
@@ -263,9 +348,19 @@ impl Login {
         (self.failed, wait)
     }
 
+    /// It is not to be tried again by itself.
+    pub(super) fn rest(&mut self) {
+        self.progress = Progress::Idle;
+    }
+
     /// The token did what a token is for.
     pub(super) fn proven(&mut self) {
         self.unproven = 0;
+    }
+
+    /// Whether the last one failed.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed > 0
     }
 
     pub(super) fn wakes_at(&self) -> Option<Mono> {

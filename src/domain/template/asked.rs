@@ -11,7 +11,7 @@ use super::value::SecretView;
 /// the same order, so that both sort alike.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ask<'k> {
-    Certificate { path: &'k str, fields: &'k BTreeMap<String, String>, destination: &'k str },
+    Certificate { path: &'k str, fields: &'k BTreeMap<String, String> },
     File { path: &'k str, sandbox: Option<&'k str> },
     List { path: &'k str },
     Read { path: &'k str },
@@ -21,11 +21,9 @@ pub(crate) enum Ask<'k> {
 impl Ask<'_> {
     pub(crate) fn to_want(self) -> Want {
         match self {
-            Self::Certificate { path, fields, destination } => Want::Certificate {
-                path: path.to_owned(),
-                fields: fields.clone(),
-                destination: destination.to_owned(),
-            },
+            Self::Certificate { path, fields } => {
+                Want::Certificate { path: path.to_owned(), fields: fields.clone() }
+            }
             Self::File { path, sandbox } => {
                 Want::File { path: path.to_owned(), sandbox: sandbox.map(str::to_owned) }
             }
@@ -52,9 +50,7 @@ impl Asking for Ask<'_> {
 impl Asking for Want {
     fn ask(&self) -> Ask<'_> {
         match self {
-            Self::Certificate { path, fields, destination } => {
-                Ask::Certificate { path, fields, destination }
-            }
+            Self::Certificate { path, fields } => Ask::Certificate { path, fields },
             Self::File { path, sandbox } => Ask::File { path, sandbox: sandbox.as_deref() },
             Self::List { path } => Ask::List { path },
             Self::Read { path } => Ask::Read { path },
@@ -142,21 +138,17 @@ mod tests {
     fn wants() -> Vec<Want> {
         let text = |text: &str| text.to_owned();
         let fields = |value: &str| BTreeMap::from([(text("k"), text(value))]);
-        let certificate = |path, value, destination| Want::Certificate {
-            path: text(path),
-            fields: fields(value),
-            destination: text(destination),
-        };
+        let certificate =
+            |path, value| Want::Certificate { path: text(path), fields: fields(value) };
         let file = |path, sandbox: Option<&str>| Want::File {
             path: text(path),
             sandbox: sandbox.map(str::to_owned),
         };
         let write = |path, value| Want::Write { path: text(path), fields: fields(value) };
         vec![
-            certificate("a", "1", "y"),
-            certificate("a", "1", "z"),
-            certificate("a", "2", "y"),
-            certificate("b", "1", "y"),
+            certificate("a", "1"),
+            certificate("a", "2"),
+            certificate("b", "1"),
             file("a", None),
             file("a", Some("/")),
             file("b", None),

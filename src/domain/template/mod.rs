@@ -42,15 +42,13 @@ pub use network::{Flags, Interface};
 /// Something of the outside that a template asks for. The key of a [`Snapshot`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// A certificate (`pkiCert "path" "key=value"`). One that stands in the file already is used as long
-    /// as it is good.
+    /// A certificate (`pkiCert "path" "key=value"`), the same one for all files that ask for it so. One
+    /// that stands in them already is used as long as it is good.
     Certificate {
         /// As the template writes it, blanks and outer slashes trimmed.
         path: String,
         /// What is sent; every value is a string.
         fields: BTreeMap<String, String>,
-        /// The file, empty when there is none.
-        destination: String,
     },
     /// The content of a file beside the agent.
     File {
@@ -181,8 +179,8 @@ pub enum Outcome<'s> {
         /// Everything that was asked for, known or not.
         used: BTreeSet<Want>,
     },
-    /// The template is wrong, or a bound was reached, with nothing lacking.
-    Fail(TemplateError),
+    /// The template is wrong, or a bound was reached, with nothing lacking; and all that was asked for.
+    Fail(TemplateError, BTreeSet<Want>),
 }
 
 /// A parsed template, ready to render any number of times.
@@ -247,7 +245,7 @@ impl Template {
         self.text.contains("sockaddr")
     }
 
-    /// The same template for a file: `pkiCert` uses what stands there, and what is drawn is drawn for it.
+    /// The same template for a file: what is drawn is drawn for it.
     #[must_use]
     pub fn for_file(self, destination: &str) -> Self {
         Self { destination: destination.to_owned(), ..self }
@@ -276,7 +274,10 @@ impl Template {
                 let writes = std::mem::take(&mut eval.writes);
                 Outcome::Done(Rendered { text: SecretBytes::new(text), used, writes })
             }
-            Err(fault) => Outcome::Fail(fault.into_error(&self.text)),
+            Err(fault) => {
+                let used = used.iter().cloned().collect();
+                Outcome::Fail(fault.into_error(&self.text), used)
+            }
         }
     }
 }

@@ -6,10 +6,17 @@ use std::time::Duration;
 /// What an error means for whoever retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// Not allowed: somebody must change a policy, or the token is not what it was.
+    Denied {
+        /// Vault answered another question of the same token, so that it lives.
+        is_token_good: bool,
+    },
     /// The token is dead: log in again.
     LogInAgain,
-    /// Nothing there, or not allowed, or malformed: somebody must change something. Retried slowly.
+    /// Nothing there, or malformed: somebody must change something. Retried slowly.
     Refused,
+    /// Vault did what was asked, and its answer is of no use: to ask again would do it again.
+    Spent,
     /// Sealed, standby, overloaded or unreachable: retried, not before the given time if there is one.
     TryLater(Option<Duration>),
 }
@@ -25,6 +32,13 @@ pub enum VaultError {
         path: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The version of a KV 2 secret is no more; its metadata is.
+    Gone {
+        /// Below `/v1/`.
+        path: String,
+        /// How it went.
+        how: Gone,
     },
     /// There is no such secret.
     Missing {
@@ -57,6 +71,47 @@ pub enum VaultError {
     },
 }
 
+/// What is known of a token that was denied something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Vault does not know it: wrong, expired or revoked.
+    Dead,
+    /// Vault knows it.
+    Lives,
+    /// There is no telling.
+    Unknown,
+}
+
+impl TokenState {
+    /// Of what came of [`super::Request::probe_token`]. A token that lives and may do nothing is told so in
+    /// other words than one that is not known.
+    pub fn of<T>(outcome: &Result<T, VaultError>) -> Self {
+        match outcome {
+            Ok(_) => Self::Lives,
+            Err(VaultError::Refused { status: 403, errors, .. }) => {
+                let says = |words: &str| errors.iter().any(|error| error.contains(words));
+                if says("preflight capability check") {
+                    Self::Lives
+                } else if says("permission denied") || says("invalid token") {
+                    Self::Dead
+                } else {
+                    Self::Unknown
+                }
+            }
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+/// How a version of a KV 2 secret went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It can be undeleted.
+    Deleted,
+    /// For good.
+    Destroyed,
+}
+
 impl VaultError {
     /// What it means for whoever retries. The only place that looks at status numbers.
     pub fn verdict(&self) -> Verdict {
@@ -66,12 +121,19 @@ impl VaultError {
             {
                 Verdict::LogInAgain
             }
+            Self::Refused { status: 403, missing_capabilities, .. } => {
+                // Only a token that lives was told what it lacks.
+                Verdict::Denied { is_token_good: !missing_capabilities.is_empty() }
+            }
             Self::Refused { status: 412 | 429 | 472 | 473 | 500..=599, retry_after, .. } => {
                 Verdict::TryLater(*retry_after)
             }
             Self::Unreachable { .. } => Verdict::TryLater(None),
             Self::TokenUnprintable => Verdict::LogInAgain,
-            Self::Garbled { .. } | Self::Missing { .. } | Self::Refused { .. } => Verdict::Refused,
+            Self::Garbled { .. }
+            | Self::Gone { .. }
+            | Self::Missing { .. }
+            | Self::Refused { .. } => Verdict::Refused,
         }
     }
 }
@@ -81,6 +143,13 @@ impl fmt::Display for VaultError {
         match self {
             Self::Garbled { method, path, reason } => {
                 write!(f, "{method} /v1/{path}: unexpected answer, {reason}")
+            }
+            Self::Gone { path, how: Gone::Deleted } => write!(
+                f,
+                "no secret exists at {path}: this version is deleted, undelete it or write a new one"
+            ),
+            Self::Gone { path, how: Gone::Destroyed } => {
+                write!(f, "no secret exists at {path}: this version is destroyed, write a new one")
             }
             Self::Missing { path } => write!(f, "no secret exists at {path}"),
             Self::Refused { method, path, status, errors, missing_capabilities, .. } => {
@@ -124,7 +193,7 @@ mod tests {
     fn a_status_decides_how_to_go_on() {
         for (status, words, want) in [
             (400, "invalid role name", Verdict::Refused),
-            (403, "permission denied", Verdict::Refused),
+            (403, "permission denied", Verdict::Denied { is_token_good: false }),
             (403, "2 errors occurred: * permission denied * invalid token", Verdict::LogInAgain),
             (412, "", Verdict::TryLater(None)),
             (429, "quota exceeded", Verdict::TryLater(Some(Duration::from_secs(7)))),
@@ -133,6 +202,20 @@ mod tests {
         ] {
             assert_eq!(refused(status, &[words]).verdict(), want, "{status} {words}");
         }
+    }
+
+    #[test]
+    fn a_token_that_may_nothing_is_told_from_one_that_is_not_known() {
+        let state = |status, words: &str| TokenState::of::<()>(&Err(refused(status, &[words])));
+        assert_eq!(TokenState::of(&Ok(())), TokenState::Lives);
+        let preflight = "preflight capability check returned 403, please ensure client's policies grant \
+                         access to path \"cubbyhole/\"";
+        assert_eq!(state(403, preflight), TokenState::Lives);
+        assert_eq!(state(403, "permission denied"), TokenState::Dead);
+        assert_eq!(state(403, "2 errors: permission denied, invalid token"), TokenState::Dead);
+        assert_eq!(state(403, "blocked by the gateway"), TokenState::Unknown);
+        assert_eq!(state(404, "permission denied"), TokenState::Unknown);
+        assert_eq!(state(503, "Vault is sealed"), TokenState::Unknown);
     }
 
     #[test]
@@ -146,5 +229,6 @@ mod tests {
             "GET /v1/secret/data/app: HTTP 403: permission denied; \
              the token lacks update or create on secret/data/app"
         );
+        assert_eq!(error.verdict(), Verdict::Denied { is_token_good: true });
     }
 }

@@ -6,7 +6,7 @@ mod rate;
 mod reply;
 mod request;
 
-pub use error::{VaultError, Verdict};
+pub use error::{Gone, TokenState, VaultError, Verdict};
 pub use path::{Mount, MountTable, PathError, SecretPath};
 pub use rate::{Bucket, RateLimit};
 pub use reply::{Auth, Operation, Reading, Reply, WrapInfo, missing_capabilities};

@@ -18,26 +18,46 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Reads the answer to [`super::Request::mount_of`]. An engine below the client's own namespace is
-    /// named with that namespace, which a path of this client never is: it is cut off.
-    pub fn of_reading(reading: &Reading, namespace: Option<&str>) -> Option<Self> {
+    /// Reads the answer to [`super::Request::mount_of`] of `asked`. An engine below the client's own
+    /// namespace is named with that namespace, which a path of this client never is: it is cut off.
+    ///
+    /// A login method is named without `auth/`. The name of what is no KV engine does not matter, as nothing
+    /// is put into its paths; a KV engine that `asked` is not in is an error.
+    pub fn of_reading(
+        reading: &Reading,
+        asked: &SecretPath,
+        namespace: Option<&str>,
+    ) -> Result<Self, String> {
         let data = &reading.data;
-        let named = data.get("path")?.as_str()?.trim_matches('/');
-        if named.is_empty() {
-            return None;
-        }
+        let text = |key| data.get(key).and_then(|value| value.as_str());
+        let is_kv = text("type").is_none_or(|kind| ["kv", "generic"].contains(&kind));
+        let named = text("path").unwrap_or_default().trim_matches('/');
         let full = format!("{named}/");
         let prefix = namespace.map(|n| format!("{}/", n.trim_matches('/')));
-        let path = match prefix.and_then(|p| full.strip_prefix(&p).map(str::to_owned)) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => full,
-        };
+        let cut = prefix.and_then(|p| full.strip_prefix(&p).map(str::to_owned));
+        let cut = cut.filter(|path| !path.is_empty());
         let version = data.get("options").and_then(|options| options.get("version"));
-        let is_kv = data.get("type").and_then(|kind| kind.as_str()) == Some("kv");
-        let is_kv2 = is_kv
+        let is_kv2 = text("type") == Some("kv")
             && version
                 .is_some_and(|v| v.as_str().map_or(v.as_u64() == Some(2), |text| text == "2"));
-        Some(Self { path, is_kv2 })
+        let named_so = cut.into_iter().chain([full.clone()]).map(|path| Self { path, is_kv2 });
+        let mut holding = named_so.filter(|mount| mount.holds(asked.path()));
+        match holding.next() {
+            Some(mount) => Ok(mount),
+            None if !is_kv => Ok(Self::verbatim(asked)),
+            None if named.is_empty() => Err("no data.path in it".to_owned()),
+            None => Err(format!("it names the engine at {full}, where this path is not")),
+        }
+    }
+
+    /// What stands for the mount of a path that is to be asked for as it is.
+    pub fn verbatim(path: &SecretPath) -> Self {
+        Self { path: format!("{}/", path.path()), is_kv2: false }
+    }
+
+    /// Whether `path` lies in it, or is it.
+    fn holds(&self, path: &str) -> bool {
+        self.path != "/" && format!("{path}/").starts_with(&self.path)
     }
 
     /// The part of `path` inside of this mount, empty for the mount itself.
@@ -54,7 +74,7 @@ impl Mount {
         let Some(rest) = self.inside(path).filter(|_| self.is_kv2) else { return path.to_owned() };
         let first = rest.split('/').next().unwrap_or_default();
         // `m/data` is the key `data`, `m/data/x` is the key `x`.
-        let has_more = rest.len() > first.len() || folder == "metadata";
+        let has_more = rest.len() > first.len() || folder == LIST_FOLDER;
         if has_more && own_folders.contains(&first) {
             return path.to_owned();
         }
@@ -63,10 +83,20 @@ impl Mount {
     }
 }
 
-/// The mounts known so far, by path. Mounts never nest, so a path has at most one.
-#[derive(Clone, Debug, Default)]
+/// The mounts known so far, by path.
+#[derive(Clone, Debug)]
 pub struct MountTable {
     mounts: BTreeMap<String, Mount>,
+}
+
+/// Where Vault mounts no secrets engine but its own: nobody needs to look those up.
+const VAULTS_OWN: [&str; 4] = ["auth/", "cubbyhole/", "identity/", "sys/"];
+
+impl Default for MountTable {
+    fn default() -> Self {
+        let own = VAULTS_OWN.map(|path| Mount { path: path.to_owned(), is_kv2: false });
+        Self { mounts: own.into_iter().map(|mount| (mount.path.clone(), mount)).collect() }
+    }
 }
 
 impl MountTable {
@@ -75,15 +105,16 @@ impl MountTable {
         self.mounts.insert(mount.path.clone(), mount);
     }
 
-    /// The mount that `path` lies in, if it is known.
+    /// The mount that `path` lies in, if it is known. Mounts never nest; what stands for one may.
     pub fn of(&self, path: &str) -> Option<&Mount> {
-        let slashed = format!("{}/", path.split('?').next().unwrap_or(path).trim_matches('/'));
-        self.mounts.values().find(|mount| slashed.starts_with(&mount.path))
+        let path = path.split('?').next().unwrap_or(path).trim_matches('/');
+        let holding = self.mounts.values().filter(|mount| mount.holds(path));
+        holding.max_by_key(|mount| mount.path.len())
     }
 
-    /// All of them, for the hand-over.
+    /// All that were found, for the hand-over.
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
-        self.mounts.values()
+        self.mounts.values().filter(|mount| !VAULTS_OWN.contains(&mount.path.as_str()))
     }
 }
 
@@ -111,6 +142,11 @@ impl fmt::Display for PathError {
 }
 
 impl std::error::Error for PathError {}
+
+/// The folders of a KV 2 engine that are read.
+const READ_FOLDERS: [&str; 3] = ["data", "metadata", "subkeys"];
+/// The one that is listed.
+const LIST_FOLDER: &str = "metadata";
 
 /// A secret's path as a template means it: decoded, without outer slashes, its query apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,14 +184,32 @@ impl SecretPath {
         &self.path
     }
 
+    /// Whether it names the mount itself.
+    pub fn is_mount(&self, mount: &Mount) -> bool {
+        self.path == mount.path.trim_end_matches('/')
+    }
+
+    /// Whether it is to be read as it is in every kind of engine, wherever that is mounted: it says `data/`
+    /// and the like itself. A read that goes astray finds nothing, and never another secret.
+    pub fn reads_verbatim(&self) -> bool {
+        let inner = self.path.split('/').skip(1);
+        let mut folders = inner.clone().zip(inner.skip(1)).map(|(folder, _)| folder);
+        folders.any(|folder| READ_FOLDERS.contains(&folder))
+    }
+
+    /// The same for lists, which say `metadata`.
+    pub fn lists_verbatim(&self) -> bool {
+        self.path.split('/').skip(1).any(|folder| folder == LIST_FOLDER)
+    }
+
     /// The path to read or to write.
     pub fn in_data(&self, mount: &Mount) -> String {
-        mount.rewritten(&self.path, "data", &["data", "metadata", "subkeys"])
+        mount.rewritten(&self.path, "data", &READ_FOLDERS)
     }
 
     /// The path to list.
     pub fn in_metadata(&self, mount: &Mount) -> String {
-        mount.rewritten(&self.path, "metadata", &["metadata"])
+        mount.rewritten(&self.path, LIST_FOLDER, &[LIST_FOLDER])
     }
 
     /// The path to read or to write, percent-encoded.
@@ -307,5 +361,36 @@ mod tests {
         assert_eq!(table.of("kv/app?version=1").map(|m| m.is_kv2), Some(true));
         assert_eq!(table.of("/kv-old/app").map(|m| m.is_kv2), Some(false));
         assert!(table.of("kvx/app").is_none());
+    }
+
+    #[test]
+    fn where_no_engine_of_secrets_can_be_nothing_is_looked_up() {
+        let table = MountTable::default();
+        for path in ["auth/token/lookup-self", "/sys/health", "identity/entity/id", "cubbyhole/a"] {
+            assert_eq!(table.of(path).map(|mount| mount.is_kv2), Some(false), "{path}");
+        }
+        for path in ["authentic/x", "system/x", "secret/sys/x", "team/auth/token/lookup-self"] {
+            assert!(table.of(path).is_none(), "{path}");
+        }
+        assert_eq!(table.iter().count(), 0, "and none of it is handed over");
+    }
+
+    #[test]
+    fn what_names_its_folder_needs_no_mount() {
+        for (path, reads, lists) in [
+            ("secret/data/app", true, false),
+            ("team/kv/data/app/x?version=2", true, false),
+            ("secret/subkeys/app", true, false),
+            ("secret/metadata/app", true, true),
+            ("secret/metadata", false, true),
+            ("secret/data", false, false),
+            ("data/app", false, false),
+            ("metadata/app", false, false),
+            ("secret/app", false, false),
+            ("secret/database/app", false, false),
+        ] {
+            let path = SecretPath::parse(path).unwrap();
+            assert_eq!((path.reads_verbatim(), path.lists_verbatim()), (reads, lists), "{path:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::error::VaultError;
+use super::error::{Gone, VaultError};
 use super::request::Request;
 use crate::base::hidden::hide;
 use crate::base::json::{Json, lists_of_texts};
@@ -35,8 +35,8 @@ impl fmt::Debug for Reply {
 impl Reply {
     /// What the reply says, as Vault's client takes it. `request` is what was asked, for the errors.
     ///
-    /// A 404 without a reason, an empty body and the deleted version of a KV 2 secret are
-    /// [`VaultError::Missing`]; a destroyed version is a reading whose `data.data` is null.
+    /// A 404 without a reason, an empty body and a body of `errors` alone are [`VaultError::Missing`]; a
+    /// version of a KV 2 secret that was deleted or destroyed is [`VaultError::Gone`], whatever the status.
     pub fn reading(&self, request: &Request) -> Result<Reading, VaultError> {
         let is_blank = self.body.iter().all(u8::is_ascii_whitespace);
         let missing = || VaultError::Missing { path: request.path.clone() };
@@ -52,14 +52,26 @@ impl Reply {
                 let envelope = Json::parse_within(&self.body, self.memory_max).map_err(|e| {
                     garbled(if is_page { WEB_PAGE.to_owned() } else { e.to_string() })
                 })?;
-                Reading::of_envelope(envelope).map_err(|reason| garbled(reason.to_owned()))
+                let reading = match Reading::decode_answer(envelope) {
+                    Ok(Some(reading)) => reading,
+                    Ok(None) => return Err(missing()),
+                    Err(reason) => return Err(garbled(reason.to_owned())),
+                };
+                match reading.gone() {
+                    Some(how) => Err(VaultError::Gone { path: request.path.clone(), how }),
+                    None => Ok(reading),
+                }
             }
             404 if is_blank => Err(missing()),
             404 => {
+                // Without an envelope it is the page of a proxy, and no secret.
                 let envelope = Json::parse_within(&self.body, self.memory_max).ok();
                 let reading = envelope.and_then(|e| Reading::of_envelope(e).ok());
+                let how = reading.as_ref().and_then(Reading::gone_by_status);
                 match reading {
-                    Some(reading) if reading.is_deleted_kv2() => Err(missing()),
+                    _ if let Some(how) = how => {
+                        Err(VaultError::Gone { path: request.path.clone(), how })
+                    }
                     Some(reading) if reading.has_data() => Ok(reading),
                     // Vault's client takes a 404 with nothing but warnings for an answer, and `<no value>`
                     // would take the place of a secret whose engine was upgraded to KV version 2.
@@ -89,11 +101,20 @@ impl Reply {
     }
 
     fn refusal(&self, request: &Request) -> VaultError {
+        let mut errors = self.errors();
+        if let Some(namespace) = &request.namespace {
+            for error in errors.iter_mut().filter(|e| e.to_lowercase().contains(NO_NAMESPACE)) {
+                error.push_str(&format!(
+                    ": {:?} (want a namespace of Vault, which is none of Kubernetes)",
+                    namespace.trim_matches('/')
+                ));
+            }
+        }
         VaultError::Refused {
             method: request.method.word(),
             path: request.path.clone(),
             status: self.status,
-            errors: self.errors(),
+            errors,
             missing_capabilities: Vec::new(),
             retry_after: self.retry_after,
         }
@@ -118,6 +139,8 @@ impl Reply {
     }
 }
 
+/// What Vault says of a namespace that it does not have.
+const NO_NAMESPACE: &str = "namespace not found";
 /// A success that is none of Vault's.
 const WEB_PAGE: &str =
     "a web page: is this the address of Vault, or does a proxy or a log-in page answer for it?";
@@ -174,6 +197,25 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// Decodes the body of a success as Go's client does: an object in which no member of the envelope says
+    /// anything is data as a whole, such as the answers of `sys/health` and of the keys of OIDC; one of
+    /// `errors` alone is nothing.
+    fn decode_answer(body: Json) -> Result<Option<Self>, &'static str> {
+        let members = body.as_object().into_iter().flatten();
+        let says = members.clone().any(|(key, value)| {
+            ENVELOPE.iter().any(|name| name.eq_ignore_ascii_case(key)) && !is_zero(value)
+        });
+        match (says, body.get("errors"), members.count()) {
+            (true, ..) | (false, None, 0) => Self::of_envelope(body).map(Some),
+            (false, Some(_), 1) => Ok(None),
+            (false, Some(_), _) => Err("errors beside data"),
+            (false, None, _) => {
+                let blank = Self::of_envelope(Json::Object(BTreeMap::new()))?;
+                Ok(Some(Self { data: body, ..blank }))
+            }
+        }
+    }
+
     /// Decodes the envelope. The error says what is wrong without showing content.
     pub fn decode(envelope: &Json) -> Result<Self, &'static str> {
         Self::of_envelope(envelope.clone())
@@ -225,11 +267,45 @@ impl Reading {
         self.data.as_object().is_some_and(|data| !data.is_empty())
     }
 
-    /// A version that was deleted and not destroyed; its time of deletion is past, or the answer
-    /// were no 404.
-    fn is_deleted_kv2(&self) -> bool {
-        let time = self.data.get("metadata").and_then(|m| m.get("deletion_time"));
-        time.and_then(Json::as_str).is_some_and(|time| !time.is_empty())
+    /// What became of a version whose data, or keys, are null. One that is to be deleted later has its
+    /// time of deletion already, and its data still.
+    fn gone(&self) -> Option<Gone> {
+        let is_null = |key| self.data.get(key).is_some_and(|value| *value == Json::Null);
+        if is_null("data") || is_null("subkeys") { self.gone_by_status() } else { None }
+    }
+
+    /// The same where the status says already that there is nothing.
+    fn gone_by_status(&self) -> Option<Gone> {
+        let metadata = self.data.get("metadata")?;
+        let deleted = metadata.get("deletion_time").and_then(Json::as_str).unwrap_or_default();
+        if truth(metadata, "destroyed") {
+            Some(Gone::Destroyed)
+        } else {
+            Some(Gone::Deleted).filter(|_| !deleted.is_empty())
+        }
+    }
+}
+
+/// The members of Go's `api.Secret`.
+const ENVELOPE: [&str; 9] = [
+    "request_id",
+    "lease_id",
+    "lease_duration",
+    "renewable",
+    "data",
+    "warnings",
+    "auth",
+    "wrap_info",
+    "mount_type",
+];
+
+/// Whether Go's decoder leaves a member as if it had not been there. An empty list or object is something.
+fn is_zero(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(false) => true,
+        Json::Number(_) => value.as_i64() == Some(0),
+        Json::String(text) => text.is_empty(),
+        Json::Array(_) | Json::Bool(true) | Json::Object(_) => false,
     }
 }
 

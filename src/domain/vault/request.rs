@@ -94,6 +94,17 @@ impl Request {
         Self::put("sys/leases/renew", &[("lease_id", text(lease_id)), ("increment", number(0))])
     }
 
+    /// Asks what is left of a lease.
+    pub fn look_up_lease(lease_id: &str) -> Self {
+        Self::put("sys/leases/lookup", &[("lease_id", text(lease_id))])
+    }
+
+    /// Asks something that no policy has to allow, so that the answer tells whether the token of the request
+    /// is known: for [`super::TokenState::of`].
+    pub fn probe_token() -> Self {
+        Self::get("sys/internal/ui/mounts/cubbyhole")
+    }
+
     /// Ends a lease.
     pub fn revoke_lease(lease_id: &str) -> Self {
         Self::put("sys/leases/revoke", &[("lease_id", text(lease_id))])
@@ -114,6 +125,11 @@ impl Request {
         let fields = fields.iter().map(|(key, value)| (key.clone(), text(value)));
         let body = Json::Object(fields.collect());
         let target = path.data_path(mount);
+        if target == WRAP {
+            let request =
+                Self { body: Some(Secret::new(body.to_text())), ..Self::put(&target, &[]) };
+            return request.wrapped_for(WRAP_TTL);
+        }
         if mount.is_kv2 {
             Self::put(&target, &[("data", body)])
         } else {
@@ -179,6 +195,10 @@ impl Request {
         Self { method: Method::Put, body: Some(body), ..Self::get(path) }
     }
 }
+
+/// Wraps what is sent to it; Vault refuses it without a time to live, and its clients add this one.
+const WRAP: &str = "sys/wrapping/wrap";
+const WRAP_TTL: Duration = Duration::from_mins(5);
 
 fn log_in_path(mount_path: &str) -> String {
     format!("{}/login", encoded_path(mount_path.trim_matches('/')))
@@ -261,6 +281,18 @@ mod tests {
         assert_eq!(body(&request), r#"{"data":{"k":"a\"b"}}"#);
         let other = Mount { is_kv2: false, ..kv2 };
         assert_eq!(body(&Request::write(&path, &other, &fields)), r#"{"k":"a\"b"}"#);
+    }
+
+    #[test]
+    fn what_is_to_be_wrapped_gets_the_time_that_vaults_clients_send() {
+        let ttl = |path: &str| {
+            let path = SecretPath::literal(path).unwrap();
+            let mount = Mount { path: "sys/".to_owned(), is_kv2: false };
+            Request::write(&path, &mount, &BTreeMap::new()).wrap_ttl
+        };
+        assert_eq!(ttl("/sys/wrapping/wrap"), Some(Duration::from_secs(300)));
+        assert_eq!(ttl("sys/wrapping/rewrap"), None);
+        assert_eq!(ttl("sys/tools/hash"), None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Block, Certificate};
+use rcgen::PublicKeyData as _;
+
+use super::{Block, Certificate, PrivateKey};
 use crate::base::json::Json;
 use crate::base::secret::Secret;
 use crate::base::time::Wall;
@@ -42,6 +44,15 @@ impl Bundle {
         let texts = issuing.into_iter().chain(members.values()).chain(chain);
         let texts = texts.filter_map(Json::as_str);
         Self::of_blocks(texts.flat_map(|text| Block::all(text.as_bytes())))
+    }
+
+    /// Whether the key is the certificate's; `None` when there is none, or one of a kind that is not known
+    /// here.
+    pub fn has_its_key(&self) -> Option<bool> {
+        let key = PrivateKey::of_pem(self.key.expose().as_bytes()).ok()?;
+        let block = Block::all(self.certificate.as_bytes()).into_iter().next()?;
+        let certificate = Certificate::of_der(&block.der)?;
+        Some(certificate.public_key() == Some(key.der_bytes()))
     }
 
     /// Whether it is still good at `now`.

@@ -88,6 +88,11 @@ impl Certificate {
         Wall(at)
     }
 
+    /// The bits of its public key.
+    fn public_key(&self) -> Option<&[u8]> {
+        self.tbs().subject_public_key_info().subject_public_key.as_bytes()
+    }
+
     fn key_id(&self) -> Option<Vec<u8>> {
         let (_, id) = self.tbs().get_extension::<SubjectKeyIdentifier>().ok()??;
         Some(id.0.as_bytes().to_vec())

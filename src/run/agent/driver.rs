@@ -19,6 +19,7 @@ use crate::adapter::clock::Clock;
 use crate::adapter::files::{self, Manner, Owner};
 use crate::adapter::signals::Signal;
 use crate::adapter::{allocator, entropy, interfaces};
+use crate::base::reason::Reason;
 use crate::base::report::OneLine;
 use crate::base::time::Wall;
 use crate::domain::agent_config::{Command, Environment, Sink};
@@ -61,10 +62,8 @@ pub(super) struct Driver {
     /// When each reading was fetched or its lease renewed, and with which token.
     times: BTreeMap<Want, (Wall, Generation)>,
     fingerprints: BTreeMap<Want, Fingerprint>,
-    /// Why a secret could not be had when it was last tried.
-    failures: BTreeMap<Want, String>,
-    last_failure: String,
-    login_failure: Option<String>,
+    /// Why the last login failed, if it did.
+    login_failure: Option<Reason>,
     context: Arc<Context>,
     workers: Workers,
     /// Questions without an answer yet.
@@ -107,8 +106,6 @@ impl Driver {
             wanted: BTreeSet::new(),
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
-            failures: BTreeMap::new(),
-            last_failure: String::new(),
             login_failure: None,
             context,
             workers,
@@ -256,16 +253,22 @@ impl Driver {
                 };
                 if let Some(mount) = mount {
                     let was_had = self.snapshot.found.contains_key(&want);
-                    self.ask(Ask::Fetch { want, ticket, mount, explain, was_had });
+                    let files = self.files.destinations(&self.spellings(&want));
+                    self.ask(Ask::Fetch { want, ticket, mount, explain, was_had, files });
                 }
             }
+            Action::CheckLease(want, ticket) => {
+                let lease_id = self.lease_id(&want);
+                self.ask(Ask::CheckLease { want, ticket, lease_id });
+            }
+            Action::CheckToken => self.ask(Ask::CheckToken),
             Action::ForgetToken(generation) => drop(self.tokens.remove(&generation)),
-            Action::GaveUp(want, attempts) => {
+            Action::GaveUp(want, attempts, reason) => {
                 let fields: [(&str, &dyn std::fmt::Display); 4] = [
                     ("dependency", &want),
-                    ("error", &self.last_failure),
+                    ("error", &reason),
                     ("attempts", &attempts),
-                    ("files", &self.files.destinations(&self.spellings(&want))),
+                    ("files", &self.files.destinations(&self.spellings(&want)).join(" ")),
                 ];
                 self.log.error("(view) request failed (exceeded maximum retries)", &fields);
             }
@@ -276,18 +279,24 @@ impl Driver {
             Action::LookUpMount(want, ticket) => self.ask(Ask::LookUpMount { want, ticket }),
             Action::Render => self.files.all_changed(),
             Action::RenewLease(want, ticket) => {
-                let lease_id = match self.snapshot.found.get(&want) {
-                    Some(Found::Reading(reading)) => reading.lease_id.clone(),
-                    _ => String::new(),
-                };
+                let lease_id = self.lease_id(&want);
                 self.ask(Ask::RenewLease { want, ticket, lease_id });
             }
             Action::RenewToken => self.ask(Ask::RenewToken),
-            Action::Retry(tried, attempt, wait) => self.log_retry(&tried, attempt, wait),
+            Action::Retry(tried, attempt, wait, reason) => {
+                self.log_retry(&tried, attempt, wait, &reason);
+            }
             Action::RevokeAll => self.revoke_all(),
             Action::WriteSinks => self.write_sinks(),
         }
         None
+    }
+
+    fn lease_id(&self, want: &Want) -> String {
+        match self.snapshot.found.get(want) {
+            Some(Found::Reading(reading)) => reading.lease_id.clone(),
+            _ => String::new(),
+        }
     }
 
     fn question(&self, ask: Ask, generation: Generation) -> Question {
@@ -323,7 +332,8 @@ impl Driver {
                 self.found(want, ticket, self.machine.generation(), &found, Facts::STEADY);
             }
             Err(error) => {
-                let failure = Failure { error, verdict: Verdict::Refused, is_explained: false };
+                let reason = Reason::new(error);
+                let failure = Failure { reason, verdict: Verdict::Refused, is_explained: false };
                 self.not_found(want, ticket, self.machine.generation(), failure);
             }
         }
@@ -383,11 +393,13 @@ impl Driver {
         let mounts = self.machine.mounts();
         let names: BTreeSet<Want> =
             self.wanted.iter().map(|want| canonical(want, mounts)).collect();
-        let wanted = &self.wanted;
-        self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains(want));
-        self.times.retain(|want, _| names.contains(want));
-        self.fingerprints.retain(|want, _| names.contains(want));
-        self.failures.retain(|want, _| names.contains(want));
+        // A file that failed may not have come to all that it wants.
+        if pass.failed.is_empty() {
+            let wanted = &self.wanted;
+            self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains(want));
+            self.times.retain(|want, _| names.contains(want));
+            self.fingerprints.retain(|want, _| names.contains(want));
+        }
         self.events.push_back(Event::Rendered(pass));
         if !commands.is_empty() {
             self.commands.push_back(commands);
@@ -442,6 +454,9 @@ impl Driver {
         for (want, found, at) in had {
             // What was about to be rotated is fetched anew.
             let Ok(facts) = Facts::of_found(&found, at) else { continue };
+            if !self.machine.takes_over(&want, &facts) {
+                continue;
+            }
             readings.push((want.clone(), facts, handover::age(at, wall)));
             self.times.insert(want.clone(), (at, 1));
             self.snapshot.found.insert(want, found);
@@ -458,9 +473,13 @@ impl Driver {
     }
 
     fn save_state(&mut self) {
-        if !std::mem::take(&mut self.is_state_stale) {
-            return;
+        if std::mem::take(&mut self.is_state_stale) {
+            self.hand_over(&BTreeSet::new());
         }
+    }
+
+    /// Leaves everything but what the `suspects` name, of that what has no lease.
+    fn hand_over(&mut self, suspects: &BTreeSet<Want>) {
         let current = self.machine.generation();
         let (Some(state_file), Some(held)) = (&mut self.state_file, self.tokens.get(&current))
         else {
@@ -469,7 +488,8 @@ impl Driver {
         let had = self.snapshot.found.iter().filter_map(|(want, found)| {
             let (at, generation) = *self.times.get(want)?;
             // A lease of the token before ends with that one.
-            let is_kept = generation == current || !is_leased(found);
+            let is_kept =
+                if is_leased(found) { generation == current } else { !suspects.contains(want) };
             is_kept.then(|| (want.clone(), found.clone(), at))
         });
         state_file.save(&Handover {

@@ -50,6 +50,8 @@ struct File {
     /// Passes since it was whole that found a secret which those before could not see.
     passes: usize,
     error: Option<String>,
+    /// It was rendered; what failed was to write it.
+    is_rendered: bool,
 }
 
 /// All files.
@@ -128,9 +130,9 @@ impl Files {
     }
 
     /// The destinations that use one of `wants`.
-    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> String {
+    pub(super) fn destinations(&self, wants: &BTreeSet<Want>) -> Vec<String> {
         let using = self.files.iter().filter(|file| !file.used.is_disjoint(wants));
-        using.map(|file| file.destination.as_str()).collect::<Vec<_>>().join(" ")
+        using.map(|file| file.destination.clone()).collect()
     }
 
     /// The files that are not on disk as they should be.
@@ -141,6 +143,15 @@ impl Files {
             error: file.error.as_deref(),
             used: &file.used,
         })
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| file.error.is_some())
+    }
+
+    /// Everything that files ask for which could not be rendered.
+    pub(super) fn suspects(&self) -> BTreeSet<&Want> {
+        self.failed().flat_map(File::suspects).collect()
     }
 
     /// Renders what is dirty and writes what is whole, unless `may_write` is false: then it only finds
@@ -179,12 +190,11 @@ impl Files {
             }
         }
         self.is_dirty = self.files.iter().any(|file| file.is_dirty);
-        let mut failed = self.files.iter().filter(|file| file.error.is_some()).peekable();
         let pass = Pass {
             wanted: self.files.iter().flat_map(|file| file.used.iter().cloned()).collect(),
             is_complete: self.are_all_there() && !self.is_dirty,
-            has_failed: failed.peek().is_some(),
-            is_tolerated: failed.all(|file| !file.error_fatal),
+            is_tolerated: self.failed().all(|file| !file.error_fatal),
+            failed: self.failed().map(|file| file.suspects().cloned().collect()).collect(),
             has_started_commands: !commands.is_empty(),
         };
         (pass, commands)
@@ -220,6 +230,7 @@ impl File {
             is_on_disk: false,
             passes: 0,
             error: None,
+            is_rendered: false,
         })
     }
 
@@ -235,6 +246,7 @@ impl File {
     /// What became of the file; nothing when something is lacking.
     fn render(&mut self, snapshot: &Snapshot, may_write: bool) -> Result<Option<Replaced>, String> {
         self.error = None;
+        self.is_rendered = false;
         let mut writes = Vec::new();
         let text = match &self.body {
             Body::Broken(why) => return Err(why.clone()),
@@ -268,10 +280,15 @@ impl File {
                         }
                         return Ok(None);
                     }
-                    Outcome::Fail(error) => return Err(error.to_string()),
+                    Outcome::Fail(error, used) => {
+                        // What stands behind the place where it failed is wanted still.
+                        self.used.extend(used);
+                        return Err(error.to_string());
+                    }
                 }
             }
         };
+        self.is_rendered = true;
         if !may_write {
             return Ok(None);
         }
@@ -279,6 +296,11 @@ impl File {
         file_writes::carry_out(&writes, self.sandbox.as_deref(), is_repeat)?;
         self.written = writes;
         self.write(&text).map(Some)
+    }
+
+    /// What may be the cause of a failure: nothing that was read is, when a file cannot be written.
+    fn suspects(&self) -> impl Iterator<Item = &Want> {
+        self.used.iter().filter(|_| !self.is_rendered)
     }
 
     fn write(&mut self, text: &SecretBytes) -> Result<Replaced, String> {
@@ -377,7 +399,10 @@ mod tests {
         let mut snapshot = Snapshot::default();
         for i in 0..count {
             let (pass, _) = files.render(&snapshot, true);
-            assert!(!pass.has_failed && !pass.is_complete && pass.wanted.len() == count, "{i}");
+            assert!(
+                pass.failed.is_empty() && !pass.is_complete && pass.wanted.len() == count,
+                "{i}"
+            );
             let want = Want::Read { path: format!("kv/{i}") };
             files.changed(&want);
             snapshot.found.insert(want, Found::Absent);

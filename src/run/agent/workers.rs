@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Message;
 use super::asking::{Answer, Context, Question};
+use crate::base::reason::Reason;
 use crate::domain::vault::Verdict;
 use crate::run::fetching::Failure;
 
@@ -156,7 +157,7 @@ impl Shared {
 
     fn report(&self, question: Question, reason: &str) {
         let failure = Failure {
-            error: reason.to_owned(),
+            reason: Reason::new(reason),
             verdict: Verdict::TryLater(None),
             is_explained: false,
         };

@@ -21,7 +21,7 @@ use crate::domain::inject::secrets::default_text;
 use crate::domain::template::excerpt::excerpt;
 use crate::domain::template::{FileWrite, Found, Outcome, Snapshot, Template, TemplateError, Want};
 use crate::domain::vault::MountTable;
-use crate::run::fetching::{self, Fetcher};
+use crate::run::fetching::{self, Circumstances, Fetcher};
 use crate::run::file_writes;
 use crate::run::limits::{self, FILE_BYTES_MAX, RENDER, RENDER_PASSES_MAX};
 
@@ -304,8 +304,8 @@ impl<'o> Session<'o> {
                             self.writes.extend(rendered.writes);
                             return Ok(rendered.text);
                         }
-                        Outcome::Fail(error) => {
-                            self.used.extend(self.asked(template));
+                        Outcome::Fail(error, used) => {
+                            self.used.extend(used);
                             return Err(located(name, text, &error));
                         }
                         Outcome::Lack { lacking, .. } => lacking,
@@ -328,16 +328,6 @@ impl<'o> Session<'o> {
         )))
     }
 
-    /// What a template asks for that failed.
-    fn asked(&self, template: &Template) -> BTreeSet<Want> {
-        // A pass that may lack something says so rather than failing.
-        let open = Snapshot { complete: false, ..self.snapshot.clone() };
-        match template.render(&open, false, RENDER) {
-            Outcome::Lack { used, .. } => used,
-            Outcome::Done(_) | Outcome::Fail(_) => BTreeSet::new(),
-        }
-    }
-
     /// The data of a secret; else what is to be fetched, or that there is none.
     fn fields(&mut self, want: &Want) -> Result<Json, Result<BTreeSet<Want>, Failure>> {
         self.used.insert(want.clone());
@@ -357,9 +347,12 @@ impl<'o> Session<'o> {
         };
         let token = token.as_ref();
         fetch(fetcher, mounts, token, want).map_err(|failure| match token {
-            Some(_) => failure.error,
+            Some(_) => failure.reason.to_string(),
             None => {
-                format!("{}; VAULT_TOKEN is not set and ~/.vault-token is not there", failure.error)
+                format!(
+                    "{}; VAULT_TOKEN is not set and ~/.vault-token is not there",
+                    failure.reason
+                )
             }
         })
     }
@@ -403,7 +396,8 @@ fn fetch(
             mount
         }
     };
-    fetcher.fetch(token, want, &mount, (true, false))
+    let known = Circumstances { explain: true, ..Circumstances::default() };
+    fetcher.fetch(token, want, &mount, known)
 }
 
 /// The token that Vault's command line left, if it left one.

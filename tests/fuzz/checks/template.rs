@@ -68,7 +68,7 @@ fn rendered(text: &str, choice: u8) -> Result<Vec<u8>, String> {
             assert!(!snapshot.complete && lacking.is_subset(&used));
             Err("lacks something".into())
         }
-        Outcome::Fail(error) => {
+        Outcome::Fail(error, _) => {
             assert!(error.line > 0 && error.column > 0, "an error without a place");
             Err(error.to_string())
         }

@@ -108,8 +108,7 @@ fn pki_cert<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> 
     }
     let path = trimmed_path(values.text_at(0))?;
     let fields = &written_fields(values.from(1))?;
-    let destination = eval.destination;
-    let bundle = match look_up(eval, Ask::Certificate { path, fields, destination })? {
+    let bundle = match look_up(eval, Ask::Certificate { path, fields })? {
         Some((Found::Certificate(bundle), _)) => Arc::clone(bundle),
         Some((Found::Reading(reading), _)) => {
             let bundle = Bundle::of_data(&reading.data).map(Arc::new);

@@ -50,10 +50,66 @@ fn tells_a_missing_secret_from_a_destroyed_version() {
     assert!(is_missing(&read(204, "")));
     assert!(is_missing(&read(200, "\n")));
     let deleted = r#"{"data":{"data":null,"metadata":{"deletion_time":"2026-01-02T03:04:05Z","destroyed":false}}}"#;
-    assert!(is_missing(&read(404, deleted)));
     let destroyed = r#"{"data":{"data":null,"metadata":{"deletion_time":"","destroyed":true}}}"#;
-    let reading = read(404, destroyed).unwrap();
-    assert_eq!(reading.data.get("data"), Some(&Json::Null));
+    let subkeys = r#"{"data":{"subkeys":null,"metadata":{"deletion_time":"","destroyed":true}}}"#;
+    let path = || "secret/data/app".to_owned();
+    for status in [200, 404] {
+        for (body, how) in
+            [(deleted, Gone::Deleted), (destroyed, Gone::Destroyed), (subkeys, Gone::Destroyed)]
+        {
+            assert_eq!(read(status, body).err(), Some(VaultError::Gone { path: path(), how }));
+        }
+    }
+    for (how, word) in [(Gone::Deleted, "is deleted"), (Gone::Destroyed, "is destroyed")] {
+        let told = VaultError::Gone { path: path(), how }.to_string();
+        assert!(told.contains(word) && told.contains("secret/data/app"), "{told}");
+    }
+    // One that is to be deleted later is still there.
+    let later = r#"{"data":{"data":{"a":"b"},"metadata":{"deletion_time":"2036-01-02T03:04:05Z","destroyed":false}}}"#;
+    assert!(read(200, later).is_ok());
+    // What is no version of a KV 2 secret may hold such words.
+    let other = r#"{"data":{"data":"x","metadata":{"destroyed":true}}}"#;
+    assert!(read(200, other).is_ok());
+}
+
+#[test]
+fn an_answer_without_an_envelope_is_data_as_a_whole() {
+    for (body, data) in [
+        (r#"{"keys":[]}"#, r#"{"keys":[]}"#),
+        (r#"{"initialized":true,"sealed":false}"#, r#"{"initialized":true,"sealed":false}"#),
+        // Members of the envelope that say nothing do not make one.
+        (
+            r#"{"a":1,"renewable":false,"lease_id":""}"#,
+            r#"{"a":1,"lease_id":"","renewable":false}"#,
+        ),
+        (r#"{"a":1,"data":null}"#, r#"{"a":1,"data":null}"#),
+        (r#"{"a":1,"request_id":"r"}"#, "null"),
+        (r#"{"a":1,"data":{"b":2}}"#, r#"{"b":2}"#),
+        (r#"{"a":1,"data":{}}"#, "{}"),
+        (r#"{"a":1,"warnings":[]}"#, "null"),
+        (r#"{"a":1,"auth":{}}"#, "null"),
+        (r#"{"a":1,"Renewable":true}"#, "null"),
+        ("{}", "null"),
+    ] {
+        assert_eq!(read(200, body).unwrap().data.to_text(), data, "{body}");
+    }
+    assert!(is_missing(&read(200, r#"{"errors":["x"]}"#)));
+    assert!(matches!(read(200, r#"{"errors":[],"a":1}"#), Err(VaultError::Garbled { .. })));
+    // The page of a proxy is no secret.
+    assert!(read(404, r#"{"message":"no Route matched"}"#).is_err());
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_named() {
+    let request = asked().in_namespace(Some("shop/"));
+    let error = reply(404, r#"{"errors":["namespace not found"]}"#).reading(&request).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.contains("namespace not found: \"shop\"") && told.contains("Kubernetes"),
+        "{told}"
+    );
+    let other = reply(404, r#"{"errors":["no handler for route"]}"#).reading(&request).unwrap_err();
+    assert!(!other.to_string().contains("shop"), "{other}");
 }
 
 #[test]
@@ -110,18 +166,54 @@ fn a_look_up_reads_like_a_login() {
 
 #[test]
 fn reads_a_mount() {
-    let of = |body: &str, namespace| Mount::of_reading(&read(200, body).unwrap(), namespace);
+    let of = |asked: &str, body: &str, namespace| {
+        let asked = SecretPath::parse(asked).unwrap();
+        let mount = Mount::of_reading(&read(200, body).unwrap(), &asked, namespace);
+        mount.map(|mount| (mount.path, mount.is_kv2)).map_err(|_text| ())
+    };
+    let found = |path: &str, is_kv2| Ok((path.to_owned(), is_kv2));
     let kv2 = r#"{"data":{"path":"secret/","type":"kv","options":{"version":"2"}}}"#;
-    assert_eq!(of(kv2, None), Some(Mount { path: "secret/".to_owned(), is_kv2: true }));
+    assert_eq!(of("secret/app", kv2, None), found("secret/", true));
+    assert_eq!(of("secret", kv2, None), found("secret/", true));
     let no_options = r#"{"data":{"path":"secret/","type":"kv","options":null}}"#;
-    assert_eq!(of(no_options, None).map(|m| m.is_kv2), Some(false));
+    assert_eq!(of("secret/app", no_options, None), found("secret/", false));
     let pki = r#"{"data":{"path":"pki/","type":"pki","options":{"version":"2"}}}"#;
-    assert_eq!(of(pki, None).map(|m| m.is_kv2), Some(false));
+    assert_eq!(of("pki/issue/app", pki, None), found("pki/", false));
     let below = r#"{"data":{"path":"team/secret/","type":"kv","options":{"version":"2"}}}"#;
-    assert_eq!(of(below, Some("team/")).map(|m| m.path).as_deref(), Some("secret/"));
-    assert_eq!(of(below, Some("other/")).map(|m| m.path).as_deref(), Some("team/secret/"));
+    assert_eq!(of("secret/app", below, Some("team/")), found("secret/", true));
+    assert_eq!(of("team/secret/app", below, Some("other/")), found("team/secret/", true));
     let same = r#"{"data":{"path":"team/","type":"kv","options":null}}"#;
-    assert_eq!(of(same, Some("team/")).map(|m| m.path).as_deref(), Some("team/"));
+    assert_eq!(of("team/app", same, Some("team/")), found("team/", false));
+}
+
+/// A login method is named without `auth/`; what is no KV engine is read as it is, whatever it is called.
+#[test]
+fn only_a_kv_engine_that_is_elsewhere_is_in_the_way() {
+    let of = |asked: &str, body: &str| {
+        let asked = SecretPath::parse(asked).unwrap();
+        Mount::of_reading(&read(200, body).unwrap(), &asked, None)
+    };
+    for (asked, body) in [
+        ("auth/token/lookup-self", r#"{"data":{"path":"token/","type":"token"}}"#),
+        ("auth/cloud/dev/role/x", r#"{"data":{"path":"cloud/dev/","type":"kubernetes"}}"#),
+        ("team/auth/token/lookup-self", r#"{"data":{"path":"team/token/","type":"token"}}"#),
+        ("odd/x", r#"{"data":{"type":"system"}}"#),
+        ("odd/x", r#"{"data":{"path":"","type":"ns_system"}}"#),
+    ] {
+        let mount = of(asked, body).unwrap();
+        let path = SecretPath::parse(asked).unwrap();
+        assert_eq!((Request::read(&path, &mount).path.as_str(), mount.is_kv2), (asked, false));
+    }
+    for body in [
+        r#"{"data":{"path":"other/","type":"kv","options":{"version":"2"}}}"#,
+        r#"{"data":{"path":"secret/app/deep/","type":"kv"}}"#,
+        r#"{"data":{"path":"/","type":"kv"}}"#,
+        r#"{"data":{"path":"other/"}}"#,
+        r#"{"data":{"type":"kv"}}"#,
+        r#"{"data":{}}"#,
+    ] {
+        assert!(!of("secret/app", body).unwrap_err().is_empty(), "{body}");
+    }
 }
 
 #[test]

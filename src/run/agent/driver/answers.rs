@@ -1,11 +1,13 @@
 //! What came back of the questions, as events for the schedule.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::words::Seconds;
 use super::{Driver, Held, grant_of};
-use crate::domain::schedule::{Event, Facts, Generation, Ticket};
+use crate::base::reason::Reason;
+use crate::domain::schedule::{Event, Facts, Generation, LeaseState, Setback, Ticket};
 use crate::domain::template::{Found, Want};
 use crate::domain::vault::{Auth, Verdict};
 use crate::run::agent::asking::{Answer, Ask, Got};
@@ -20,8 +22,29 @@ impl Driver {
         {
             return self.log.debug("(view) late answer dropped", &[("dependency", want)]);
         }
+        if let Ask::CheckLease { want, ticket, .. } = &ask
+            && !self.machine.awaits_check(want, *ticket)
+        {
+            return;
+        }
         match ask {
             Ask::Commands(_) => self.commands_ended(outcome),
+            Ask::CheckLease { want, ticket, .. } => {
+                if let Ok(Got::LeaseState(state)) = outcome {
+                    self.lease_checked(want, ticket, generation, state);
+                }
+            }
+            Ask::CheckToken => {
+                let is_dead = matches!(outcome, Ok(Got::Dead(true)));
+                if is_dead {
+                    let log = self.log.named("agent.auth.handler");
+                    log.warn(
+                        "invalid token found, re-authenticating",
+                        &[("of", &"an earlier agent")],
+                    );
+                }
+                self.events.push_back(Event::TokenChecked { generation, is_dead });
+            }
             Ask::EndToken { is_last } => self.token_ended(is_last, outcome),
             Ask::Fetch { want, ticket, .. } => match outcome {
                 Ok(Got::Found(found)) => self.fetched(want, ticket, generation, &found),
@@ -31,9 +54,9 @@ impl Driver {
             Ask::LogIn => match outcome {
                 Ok(Got::Token(auth)) => self.logged_in(auth),
                 Ok(_) => {}
-                Err(failure) => {
-                    self.login_failure = Some(failure.error);
-                    self.events.push_back(Event::LoginFailed(failure.verdict));
+                Err(Failure { reason, verdict, .. }) => {
+                    self.login_failure = Some(reason.clone());
+                    self.events.push_back(Event::LoginFailed(Setback { verdict, reason }));
                 }
             },
             Ask::LookUpMount { want, ticket } => match outcome {
@@ -41,10 +64,9 @@ impl Driver {
                     self.events.push_back(Event::MountFound { want, ticket, mount });
                 }
                 Ok(_) => {}
-                Err(Failure { error, verdict, .. }) => {
-                    self.failures.insert(want.clone(), error.clone());
-                    self.last_failure = error;
-                    let event = Event::MountNotFound { want, ticket, generation, verdict };
+                Err(Failure { reason, verdict, .. }) => {
+                    let setback = Setback { verdict, reason };
+                    let event = Event::MountNotFound { want, ticket, generation, setback };
                     self.events.push_back(event);
                 }
             },
@@ -64,9 +86,9 @@ impl Driver {
     ) {
         let wall = self.clock.wall();
         let Ok(facts) = Facts::of_found(found, wall) else {
-            let error = format!("{want}: about to be rotated");
+            let reason = Reason::new(format!("{want}: about to be rotated"));
             let verdict = Verdict::TryLater(None);
-            let failure = Failure { error, verdict, is_explained: false };
+            let failure = Failure { reason, verdict, is_explained: false };
             return self.not_found(want, ticket, generation, failure);
         };
         self.times.insert(want.clone(), (wall, generation));
@@ -82,7 +104,6 @@ impl Driver {
         found: &Found,
         facts: Facts,
     ) {
-        self.failures.remove(&want);
         // A write that gives nothing back keeps what the one before gave.
         let before = self.snapshot.found.get(&want);
         let is_kept = matches!((found, before), (Found::Absent, Some(_)));
@@ -116,26 +137,26 @@ impl Driver {
         generation: Generation,
         failure: Failure,
     ) {
-        let Failure { error, verdict, is_explained } = failure;
+        let Failure { reason, verdict, is_explained } = failure;
         // What was explained once stays explained, though it is not asked for each time.
-        let error = match self.failures.get(&want) {
-            Some(before) if before.starts_with(&error) => before.clone(),
-            Some(_) | None => error,
+        let reason = match self.machine.reason(&want) {
+            Some(before) if before.text().starts_with(reason.text()) => before.clone(),
+            Some(_) | None => reason,
         };
         let is_current = generation == self.machine.generation() && self.machine.has_token();
         if verdict == Verdict::LogInAgain && is_current {
             let log = self.log.named("agent.auth.handler");
-            log.warn("invalid token found, re-authenticating", &[("error", &error)]);
+            log.warn("invalid token found, re-authenticating", &[("error", &reason)]);
         }
-        self.failures.insert(want.clone(), error.clone());
-        self.last_failure = error;
-        let event = Event::FetchFailed { want, ticket, generation, verdict, is_explained };
+        let setback = Setback { verdict, reason };
+        let event = Event::FetchFailed { want, ticket, generation, setback, is_explained };
         self.events.push_back(event);
     }
 
     pub(super) fn logged_in(&mut self, auth: Auth) {
         let current = self.tokens.get(&self.machine.generation());
         let is_same = current.is_some_and(|held| held.auth.client_token == auth.client_token);
+        let is_no_stronger = current.is_some_and(|held| has_same_policies(&held.auth, &auth));
         let log = self.log.named("agent.auth.handler");
         log.info(
             "authentication successful, sending token to sinks",
@@ -148,7 +169,7 @@ impl Driver {
         let generation = self.machine.generation().wrapping_add(u32::from(!is_same));
         self.tokens.insert(generation, Held { auth, granted: self.clock.wall() });
         self.is_state_stale = true;
-        self.events.push_back(Event::LoggedIn { grant, is_same });
+        self.events.push_back(Event::LoggedIn { grant, is_same, is_no_stronger });
     }
 
     pub(super) fn token_answered(&mut self, generation: Generation, outcome: Result<Got, Failure>) {
@@ -166,13 +187,13 @@ impl Driver {
                 self.events.push_back(Event::TokenRenewed { generation, grant });
             }
             Ok(_) => {}
-            Err(Failure { error, verdict, .. }) => {
+            Err(Failure { reason, verdict, .. }) => {
                 if !matches!(verdict, Verdict::TryLater(_)) {
                     let log = self.log.named("agent.auth.handler");
-                    log.warn("token not renewed, logging in", &[("error", &error)]);
+                    log.warn("token not renewed, logging in", &[("error", &reason)]);
                 }
-                self.last_failure = error;
-                self.events.push_back(Event::TokenNotRenewed { generation, verdict });
+                let setback = Setback { verdict, reason };
+                self.events.push_back(Event::TokenNotRenewed { generation, setback });
             }
         }
     }
@@ -199,25 +220,43 @@ impl Driver {
                 self.events.push_back(event);
             }
             Ok(_) => {}
-            Err(Failure { error, verdict, .. }) => {
+            Err(Failure { reason, verdict, .. }) => {
                 if !matches!(verdict, Verdict::TryLater(_)) {
                     self.log.warn(
                         "lease not renewed, fetching a new one",
-                        &[("dependency", &want), ("error", &error)],
+                        &[("dependency", &want), ("error", &reason)],
                     );
                 }
-                self.last_failure = error;
-                let event = Event::LeaseNotRenewed { want, ticket, generation, verdict };
+                let setback = Setback { verdict, reason };
+                let event = Event::LeaseNotRenewed { want, ticket, generation, setback };
                 self.events.push_back(event);
             }
         }
+    }
+
+    fn lease_checked(
+        &mut self,
+        want: Want,
+        ticket: Ticket,
+        generation: Generation,
+        state: LeaseState,
+    ) {
+        if state == LeaseState::Lost {
+            self.log
+                .warn("lease revoked by somebody, fetching a new one", &[("dependency", &want)]);
+        }
+        if state == LeaseState::Unknown(Verdict::LogInAgain) {
+            let log = self.log.named("agent.auth.handler");
+            log.warn("invalid token found, re-authenticating", &[("dependency", &want)]);
+        }
+        self.events.push_back(Event::LeaseChecked { want, ticket, generation, state });
     }
 
     pub(super) fn token_ended(&mut self, is_last: bool, outcome: Result<Got, Failure>) {
         let log = self.log.named("agent.auth.handler");
         match outcome {
             Ok(_) => log.info("revoked token", &[]),
-            Err(failure) => log.warn("token not revoked", &[("error", &failure.error)]),
+            Err(failure) => log.warn("token not revoked", &[("error", &failure.reason)]),
         }
         if is_last {
             self.revocations = self.revocations.saturating_sub(1);
@@ -231,7 +270,7 @@ impl Driver {
         let failed = match outcome {
             Ok(Got::Commands(failed)) => failed,
             Ok(_) => Vec::new(),
-            Err(failure) => vec![failure.error],
+            Err(failure) => vec![failure.reason.to_string()],
         };
         for error in &failed {
             self.log.error("(runner) command failed", &[("error", error)]);
@@ -240,6 +279,12 @@ impl Driver {
         self.events.push_back(Event::CommandsEnded { has_failed: !failed.is_empty() });
         self.run_commands();
     }
+}
+
+/// Whether two tokens may do the same, as far as is told.
+fn has_same_policies(one: &Auth, other: &Auth) -> bool {
+    let sorted = |auth: &Auth| auth.policies.iter().cloned().collect::<BTreeSet<String>>();
+    !one.policies.is_empty() && sorted(one) == sorted(other)
 }
 
 /// Whether a template cannot tell them apart, but for the request's number.

@@ -1,22 +1,24 @@
 //! What people read: one line for each decision that somebody may want to know of.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::Driver;
+use crate::base::reason::Reason;
 use crate::domain::schedule::{Ending, Tried, canonical};
+use crate::domain::template::Want;
 
 impl Driver {
-    pub(super) fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration) {
+    pub(super) fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration, error: &Reason) {
         let after = format!("{wait:.1?}");
         let auth = self.log.named("agent.auth.handler");
-        let error = &self.last_failure;
         match tried {
             Tried::Fetch(want) => self.log.warn(
                 "(view) request failed, retry attempt follows",
                 &[
                     ("dependency", want),
-                    ("files", &self.files.destinations(&self.spellings(want))),
+                    ("files", &self.files.destinations(&self.spellings(want)).join(" ")),
                     ("error", error),
                     ("attempt", &attempt),
                     ("after", &after),
@@ -26,13 +28,10 @@ impl Driver {
                 "lease not renewed, retry attempt follows",
                 &[("dependency", want), ("error", error), ("attempt", &attempt), ("after", &after)],
             ),
-            Tried::Login => {
-                let error = self.login_failure.as_deref().unwrap_or_default();
-                auth.error(
-                    "error authenticating",
-                    &[("error", &error), ("attempt", &attempt), ("backoff", &after)],
-                );
-            }
+            Tried::Login => auth.error(
+                "error authenticating",
+                &[("error", error), ("attempt", &attempt), ("backoff", &after)],
+            ),
             Tried::Token => auth.warn(
                 "token not renewed, retry attempt follows",
                 &[("error", error), ("attempt", &attempt), ("after", &after)],
@@ -40,9 +39,23 @@ impl Driver {
         }
     }
 
+    /// What files failed with, under all spellings.
+    fn suspects(&self) -> BTreeSet<Want> {
+        let suspects = self.files.suspects();
+        let name = |want: &&Want| canonical(want, self.machine.mounts());
+        let names: BTreeSet<Want> = suspects.iter().map(name).collect();
+        names.into_iter().chain(suspects.into_iter().cloned()).collect()
+    }
+
     /// Before the end: the state, and one line for each file that is not there.
     pub(super) fn last_words(&mut self, ending: Ending) {
-        self.save_state();
+        let suspects = self.suspects();
+        if ending == Ending::Failed && !suspects.is_empty() {
+            // Nothing that a file failed with stays for the next process.
+            self.hand_over(&suspects);
+        } else {
+            self.save_state();
+        }
         if ending == Ending::Done {
             return self.log.info("agent stopped", &[]);
         }
@@ -51,9 +64,14 @@ impl Driver {
         }
         for file in self.files.unwritten() {
             let name = |want| canonical(want, self.machine.mounts());
-            let lacking = file.used.iter().find_map(|want| self.failures.get(&name(want)));
-            let reason = file.error.or(lacking.map(String::as_str));
-            let reason = reason.or(self.login_failure.as_deref()).unwrap_or("not finished");
+            let failed = file.used.iter().find_map(|want| self.machine.reason(&name(want)));
+            let lacking = file.used.iter().find(|want| !self.snapshot.found.contains_key(*want));
+            let reason = match (file.error, failed.or(self.login_failure.as_ref()), lacking) {
+                (Some(error), _, _) => error.to_owned(),
+                (None, Some(reason), _) => reason.to_string(),
+                (None, None, Some(want)) => format!("there was no answer yet for {want}"),
+                (None, None, None) => "not finished".to_owned(),
+            };
             let fields: [(&str, &dyn fmt::Display); 2] =
                 [("destination", &file.destination), ("error", &reason)];
             self.log.error("file not written", &fields);

@@ -43,6 +43,10 @@ pub(super) fn answer(state: &mut State, request: &Request) -> Answer {
             (204, Value::Null)
         }
         "sys/capabilities-self" => capabilities_self(state, &request.body),
+        "sys/leases/lookup" => match state.leases.contains_key(text(&request.body, "lease_id")) {
+            true => ok(state, json!({ "data": {} })),
+            false => errors(400, &["invalid lease"]),
+        },
         "sys/leases/renew" => renew_lease(state, text(&request.body, "lease_id")),
         "sys/leases/revoke" => {
             state.leases.remove(text(&request.body, "lease_id"));

@@ -96,7 +96,7 @@ fn only_a_literal_expression_is_shown() {
     let message = |text: &str| {
         let template = Template::parse("t", text, "", "", budget).unwrap();
         match template.render(&Snapshot::default(), false, budget) {
-            Outcome::Fail(error) => error.message,
+            Outcome::Fail(error, _) => error.message,
             _ => panic!("{text}"),
         }
     };

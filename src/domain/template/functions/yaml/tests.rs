@@ -6,7 +6,7 @@ fn render(text: &str) -> Option<String> {
     let snapshot = Snapshot { complete: true, ..Snapshot::default() };
     match template.render(&snapshot, false, budget) {
         Outcome::Done(done) => Some(String::from_utf8(done.text.expose().to_vec()).unwrap()),
-        Outcome::Fail(_) => None,
+        Outcome::Fail(..) => None,
         Outcome::Lack { .. } => panic!("lacks"),
     }
 }
