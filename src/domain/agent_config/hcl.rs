@@ -189,10 +189,12 @@ impl<'a> Cursor<'a> {
         self.note_line(line);
     }
 
-    /// Names long enough to be none would make the table grow with the square of the text.
+    /// Names long enough to be none would make the table grow with the square of the text, and what has
+    /// thousands of members is no configuration.
     fn note_line(&mut self, line: usize) {
         const PLACE_BYTES_MAX: usize = 200;
-        if self.place.len() <= PLACE_BYTES_MAX {
+        const LINES_MAX: usize = 10_000;
+        if self.place.len() <= PLACE_BYTES_MAX && self.lines.0.len() < LINES_MAX {
             self.lines.0.insert(self.place.clone(), line);
         }
     }
@@ -279,7 +281,9 @@ impl<'a> Cursor<'a> {
             if !items.is_empty() {
                 self.place.push_str(&format!("[{}]", items.len()));
             }
-            self.note_line(self.line);
+            if self.peek() == Some('{') {
+                self.note_line(self.line);
+            }
             items.push(self.value(depth)?);
             self.place.truncate(around);
             self.skip_blanks()?;
@@ -532,6 +536,17 @@ mod tests {
             let error = parse(text).unwrap_err().to_string();
             assert!(!error.contains("a quote inside"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_table_of_lines_is_bounded() {
+        let many = format!("a = [{}]", "{},".repeat(30_000));
+        let (_, lines) = parse_with_lines(&many).unwrap();
+        assert_eq!(lines.0.len(), 10_000);
+        let long = format!("{} {{ a = 1 }}", "x".repeat(1000));
+        assert_eq!(parse_with_lines(&long).unwrap().1.0.len(), 0);
+        let (_, lines) = parse_with_lines("a = [1, 2, \"x\"]").unwrap();
+        assert_eq!(lines.0.len(), 1, "plain items need no line of their own");
     }
 
     #[test]
