@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Json, String> {
 }
 
 fn load_file(path: &Path) -> Result<Json, String> {
-    let text = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let text = files::read_named(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     parse(&text).map_err(|reason| format!("{}: {reason}", path.display()))
 }
 
