@@ -3,17 +3,23 @@
 //! A reader of a target sees the old content or the new one, never a mixture. A crash leaves at most a
 //! staging file, which does not stop the next try. Every error names the path.
 
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek as _, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
-};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
 
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use zeroize::Zeroizing;
+
+use self::walk::Place;
 
 use super::entropy;
 
@@ -26,9 +32,18 @@ pub(crate) enum Replaced {
     Written,
 }
 
-/// The content of a file of at most `bytes_max` bytes.
+/// The content of a regular file of at most `bytes_max` bytes. A link that others may have put there is followed as
+/// far as it stays in the folder that they can write to.
 pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path).map_err(|e| at(path, &e))?;
+    read(walk::open(path).map_err(|e| at(path, &e))?, path, bytes_max)
+}
+
+/// The content of whatever a person names on a command line, a pipe for one.
+pub(crate) fn read_named(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    read(File::open(path).map_err(|e| at(path, &e))?, path, bytes_max)
+}
+
+fn read(file: File, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     file.take(bound).read_to_end(&mut content).map_err(|e| at(path, &e))?;
@@ -154,48 +169,52 @@ pub(crate) fn replace(
 
 fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replaced> {
     let Placement { mode, owner, folders, keeps_before } = *placement;
-    let before = fs::metadata(target).ok();
-    if before.as_ref().is_some_and(fs::Metadata::is_file)
-        && holds(target, bytes).is_ok_and(|holds| holds)
-        && before.as_ref().is_some_and(|before| owner.is_of(before))
-        && has_mode(target, before.as_ref(), mode)
+    let place = walk::place(target, folders).map_err(|e| at(target, &e))?;
+    let before = walk::open_in(&place.folder, &place.name).ok();
+    let kept = before.as_ref().and_then(|file| file.metadata().ok());
+    if let (Some(file), Some(kept)) = (&before, &kept)
+        && holds(file, bytes).is_ok_and(|holds| holds)
+        && owner.is_of(kept)
+        && has_mode(file, kept, mode)
     {
         return Ok(Replaced::Unchanged);
     }
-    let (folder, name) = parts(target)?;
-    if let Some(mode) = folders {
-        DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(|e| at(folder, &e))?;
+    let old = before.or_else(|| walk::open(target).ok());
+    // One that cannot be read has a mode and an owner all the same, nor does the file lose them that a link
+    // stands for.
+    let kept = kept
+        .or_else(|| look(&place).filter(fs::Metadata::is_file))
+        .or_else(|| old.as_ref()?.metadata().ok());
+    let mut staged = Staged::create(&place).map_err(|e| at(target, &e))?;
+    let mode = mode.or(kept.as_ref().map(fs::Metadata::mode)).unwrap_or(0o644) & 0o7777;
+    staged.fill(bytes, mode, owner, kept.as_ref()).map_err(|e| at(target, &e))?;
+    if let (true, Some(old), Some(kept)) = (keeps_before, &old, &kept) {
+        keep_before(&place, old, kept).map_err(|e| at(target, &e))?;
     }
-    let mut staged = Staged::create(folder, name)?;
-    let kept = before.as_ref().map(fs::Metadata::mode);
-    let mode = mode.or(kept).unwrap_or(0o644) & 0o7777;
-    staged.fill(bytes, mode, owner, before.as_ref()).map_err(|e| at(&staged.path, &e))?;
-    if keeps_before && before.as_ref().is_some_and(fs::Metadata::is_file) {
-        keep_before(target, folder, name)?;
-    }
-    fs::rename(&staged.path, target).map_err(|e| at(target, &e))?;
-    staged.is_in_place = true;
+    staged.move_to(&place.name).map_err(|e| at(target, &e))?;
     Ok(Replaced::Written)
 }
 
-/// Gives a file the name `NAME.bak` as well, in the place of what had that name.
-fn keep_before(target: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
-    let mut backup = OsString::from(name);
-    backup.push(".bak");
-    let backup = folder.join(backup);
-    let staged = staged_path(folder, name)?;
-    // What a link leads to is linked, so that the copy holds the content.
-    let real = fs::canonicalize(target).map_err(|e| at(target, &e))?;
-    fs::hard_link(&real, &staged).map_err(|e| at(&staged, &e))?;
-    // Two names of one file are left alone by a rename.
-    let renamed = fs::rename(&staged, &backup).map_err(|e| at(&backup, &e));
-    let _best_effort = fs::remove_file(&staged);
-    renamed
+/// Copies the file before to `NAME.bak`, with its mode and owner, in the place of what had that name.
+fn keep_before(place: &Place, mut old: &File, kept: &fs::Metadata) -> io::Result<()> {
+    let mut name = place.name.clone();
+    name.push(".bak");
+    let mut staged = Staged::create(place)?;
+    old.rewind()?;
+    io::copy(&mut old, &mut staged.file)?;
+    staged.fill(&[], kept.mode() & 0o7777, Owner::default(), Some(kept))?;
+    staged.move_to(&name)
+}
+
+/// What stands at a place, links not followed.
+fn look(place: &Place) -> Option<fs::Metadata> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(place.folder.as_fd(), place.name.as_os_str(), flags, Mode::empty()).ok()?;
+    File::from(found).metadata().ok()
 }
 
 /// Whether a file has exactly this content. It is read in pieces: no other copy of a secret is made.
-fn holds(path: &Path, mut rest: &[u8]) -> io::Result<bool> {
-    let mut file = File::open(path)?;
+fn holds(mut file: &File, mut rest: &[u8]) -> io::Result<bool> {
     let mut piece = Zeroizing::new([0; 4096]);
     loop {
         let count = match file.read(piece.as_mut()) {
@@ -220,16 +239,15 @@ impl Owner {
 }
 
 /// Whether a file has the mode asked for, or could be given it where it is.
-fn has_mode(target: &Path, before: Option<&fs::Metadata>, mode: Option<u32>) -> bool {
+fn has_mode(file: &File, before: &fs::Metadata, mode: Option<u32>) -> bool {
     let Some(mode) = mode.map(|mode| mode & 0o7777) else { return true };
-    before.is_some_and(|before| before.mode() & 0o7777 == mode)
-        || fs::set_permissions(target, Permissions::from_mode(mode)).is_ok()
+    before.mode() & 0o7777 == mode || file.set_permissions(Permissions::from_mode(mode)).is_ok()
 }
 
 /// Tries whether [`replace`] could put a file there: makes a staging file and removes it.
 pub(crate) fn probe(target: &Path) -> io::Result<()> {
-    let (folder, name) = parts(target)?;
-    Staged::create(folder, name).map(drop)
+    let place = walk::place(target, None).map_err(|e| at(target, &e))?;
+    Staged::create(&place).map(drop).map_err(|e| at(target, &e))
 }
 
 /// Removes a file; one that is not there is no error.
@@ -248,10 +266,13 @@ pub(crate) fn sweep(targets: &[&Path]) {
         folders.entry(folder).or_default().insert(name);
     }
     for (folder, names) in folders {
-        // A folder that is not there yet has nothing to remove.
+        // A folder that is not there yet has nothing to remove, and one that is a link is not ours to clean.
+        let Ok(place) = walk::place(&folder.join("x"), None) else { continue };
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| is_staged(&entry.file_name(), &names)) {
-            let _best_effort = fs::remove_file(entry.path());
+            let name = entry.file_name();
+            let _best_effort =
+                unlinkat(place.folder.as_fd(), name.as_os_str(), UnlinkatFlags::NoRemoveDir);
         }
     }
 }
@@ -262,10 +283,17 @@ fn is_staged(found: &OsStr, names: &BTreeSet<&OsStr>) -> bool {
     let Some((name, ending)) = found.len().checked_sub(17).map(|at| found.split_at(at)) else {
         return false;
     };
-    let (Some(name), Some(digits)) = (name.strip_prefix(b"."), ending.strip_prefix(b".")) else {
+    let Some(digits) = ending.strip_prefix(b".").filter(|d| d.iter().all(u8::is_ascii_hexdigit))
+    else {
         return false;
     };
-    digits.iter().all(u8::is_ascii_hexdigit) && names.contains(OsStr::from_bytes(name))
+    match name.strip_prefix(b".") {
+        Some(name) => names.contains(OsStr::from_bytes(name)),
+        // That of a name which leaves no room for an ending.
+        None => {
+            digits.len() == found.len() - 1 && names.iter().any(|name| name.len() > STAGED_NAME_MAX)
+        }
+    }
 }
 
 /// Folder and name of a file's path.
@@ -281,19 +309,35 @@ fn parts(target: &Path) -> io::Result<(&Path, &OsStr)> {
 }
 
 /// A file on its way to its place. Dropping it deletes whatever was not moved there.
-struct Staged {
-    path: PathBuf,
+struct Staged<'p> {
+    folder: &'p OwnedFd,
+    name: OsString,
     file: File,
     is_in_place: bool,
 }
 
-impl Staged {
+impl<'p> Staged<'p> {
     /// A new file beside the target: 0600, so no moment exists when others may read it, and under a name
     /// that nobody can have prepared.
-    fn create(folder: &Path, name: &OsStr) -> io::Result<Self> {
-        let path = staged_path(folder, name)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        Ok(Self { file: file.map_err(|e| at(&path, &e))?, path, is_in_place: false })
+    fn create(place: &'p Place) -> io::Result<Self> {
+        let mut name = OsString::from(".");
+        // The longest names of a file system (255 bytes) leave no room for an ending.
+        if place.name.len() <= STAGED_NAME_MAX {
+            name.push(&place.name);
+            name.push(".");
+        }
+        name.push(entropy::hex()?);
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
+        let mode = Mode::from_bits_truncate(0o600);
+        let folder = &place.folder;
+        let file = openat(folder.as_fd(), name.as_os_str(), flags | OFlag::O_CLOEXEC, mode)?;
+        Ok(Self { folder, name, file: file.into(), is_in_place: false })
+    }
+
+    fn move_to(mut self, name: &OsStr) -> io::Result<()> {
+        renameat(self.folder.as_fd(), self.name.as_os_str(), self.folder.as_fd(), name)?;
+        self.is_in_place = true;
+        Ok(())
     }
 
     fn fill(
@@ -322,25 +366,14 @@ impl Staged {
     }
 }
 
-impl Drop for Staged {
+impl Drop for Staged<'_> {
     fn drop(&mut self) {
         if !self.is_in_place {
             // Nobody is left to tell; the next try uses another name.
-            let _best_effort = fs::remove_file(&self.path);
+            let flag = UnlinkatFlags::NoRemoveDir;
+            let _best_effort = unlinkat(self.folder.as_fd(), self.name.as_os_str(), flag);
         }
     }
-}
-
-/// A path beside a target that [`sweep`] finds.
-fn staged_path(folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
-    let mut staged_name = OsString::from(".");
-    // The longest names of a file system (255 bytes) leave no room for an ending.
-    if name.len() <= STAGED_NAME_MAX {
-        staged_name.push(name);
-        staged_name.push(".");
-    }
-    staged_name.push(entropy::hex()?);
-    Ok(folder.join(staged_name))
 }
 
 /// Bytes of a name that still leave room for a dot before it and a dot and 16 digits after it.
@@ -354,6 +387,7 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
 
     /// A folder of its own per test, removed at its end.
     struct Folder(PathBuf);

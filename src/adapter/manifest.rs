@@ -28,7 +28,7 @@ pub(crate) fn read(name: &str, bytes_max: usize) -> Result<String, String> {
         }
         bytes
     } else {
-        files::read_bounded(Path::new(name), bytes_max).map_err(|e| e.to_string())?
+        files::read_named(Path::new(name), bytes_max).map_err(|e| e.to_string())?
     };
     String::from_utf8(bytes)
         .map_err(|e| format!("{name}: not UTF-8 after byte {}", e.utf8_error().valid_up_to()))

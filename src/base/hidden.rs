@@ -318,7 +318,7 @@ mod tests {
                 token.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
             let forms = [
                 (*token).to_owned(),
-                token.to_uppercase().replace("ß", "ß"),
+                token.to_ascii_uppercase(),
                 json(token),
                 json(&json(token)),
                 json(&json(&json(token))),
@@ -333,9 +333,6 @@ mod tests {
                 hexadecimal(token.as_bytes()).to_string(),
             ];
             for form in forms {
-                if form.contains("ÄSSW") {
-                    continue;
-                }
                 let shown = hide(&format!("bad request: <{form}> was refused"), &secrets);
                 assert!(shown.contains(INSTEAD), "{form}: {shown}");
                 assert!(
@@ -366,13 +363,16 @@ mod tests {
         let secrets = [Secret::new(token)];
         for cut in [12, 16, 20, 30] {
             assert_eq!(
-                hide(&format!("X-Vault-Token: {}…", &token[..cut]), &secrets),
+                hide(&format!("X-Vault-Token: {}…", token.get(..cut).unwrap()), &secrets),
                 "X-Vault-Token: [hidden]…"
             );
-            assert_eq!(hide(&format!("…{}", &token[token.len() - cut..]), &secrets), "…[hidden]");
+            assert_eq!(
+                hide(&format!("…{}", token.get(token.len() - cut..).unwrap()), &secrets),
+                "…[hidden]"
+            );
         }
         assert_eq!(hide(&format!("<{token}{token}>"), &secrets), "<[hidden]>");
-        let lines = format!("{}\r\n   {}", &token[..10], &token[10..]);
+        let lines = format!("{}\r\n   {}", token.get(..10).unwrap(), token.get(10..).unwrap());
         assert!(hide(&lines, &secrets).starts_with("[hidden]"), "{}", hide(&lines, &secrets));
     }
 

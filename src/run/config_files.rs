@@ -24,7 +24,7 @@ pub(crate) fn load(path: &str) -> Result<Vec<Source>, String> {
 }
 
 fn load_file(path: &Path) -> Result<Source, String> {
-    let text = files::read_bounded(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let text = files::read_named(path, FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     Source::parse(&path.display().to_string(), &text)
 }
 

@@ -59,6 +59,10 @@ pub(crate) fn carry_out(
         whole.extend_from_slice(added);
         targets.insert(path, Target { content: whole, mode: write.mode, owner, creates_folders });
     }
+    if !is_repeat {
+        // Nobody knew these names when the process started.
+        files::sweep(&targets.keys().copied().collect::<Vec<_>>());
+    }
     for (path, target) in targets {
         let Target { content, mode, owner, creates_folders } = target;
         files::write(path, &content, mode, owner, creates_folders)

@@ -67,6 +67,7 @@ for name in ["template.jsonl", "template-more.jsonl"]:
     head, *rows = lines(name)
     for text in head["data"]["secrets_text"].values():
         seed("documents", REPLY + text)
+        seed("replies", "\0\0\1" + text)
         seed("documents", YAML + text)
         seed("documents", FORMATS + json.dumps(json.loads(text).get("data")))
         response = {"version": 1, "config": "c", "granted": 1699999990000, "mounts": [{"path": "kv/", "kv2": True}]}

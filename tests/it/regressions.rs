@@ -46,6 +46,28 @@ fn recorded_reviews_and_templates_hold() {
 }
 
 #[test]
+fn any_replies_hold() {
+    let texts = [
+        r#"{"data":{"k":"v","n":1.0},"warnings":["w"],"auth":{"client_token":"t","accessor":"a"}}"#,
+        r#"{"errors":["bad request: {\"token\":\"\"}","x"]}"#,
+        "<html><body>X-Vault-Token: </body></html>",
+        "[[[{\"a\":[\"\\u00e9\\ud83d\\ude00\"]}]]]",
+    ];
+    for text in texts {
+        for status in 0..8 {
+            for echoes in 0..3 {
+                for cut in 0..text.len() {
+                    let mut input = vec![status, 0, echoes];
+                    input.extend_from_slice(text.as_bytes().get(..cut).unwrap());
+                    input.extend_from_slice(text.as_bytes().get(cut.saturating_add(1)..).unwrap());
+                    checks::replies::check(&input);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn any_annotations_hold() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut byte = || {

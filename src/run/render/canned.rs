@@ -16,7 +16,7 @@ use crate::domain::vault::Reading;
 use crate::run::limits::FILE_BYTES_MAX;
 
 pub(super) fn read(file: &str) -> Result<Snapshot, String> {
-    let bytes = files::read_bounded(Path::new(file), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
+    let bytes = files::read_named(Path::new(file), FILE_BYTES_MAX).map_err(|e| e.to_string())?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let json = Json::parse(&bytes).map_err(|e| format!("{file}: {e}"))?;
     snapshot(&json).map_err(|clause| format!("{file}: {clause}"))

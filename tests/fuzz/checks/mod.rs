@@ -4,6 +4,7 @@
 pub mod annotations;
 pub mod documents;
 mod patched;
+pub mod replies;
 pub mod review;
 pub mod template;
 
@@ -14,6 +15,7 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: &[(&str, Check)] = &[
     ("annotations", annotations::check),
     ("documents", documents::check),
+    ("replies", replies::check),
     ("review", review::check),
     ("template", template::check),
 ];
