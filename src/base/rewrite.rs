@@ -359,13 +359,13 @@ fn is_for(item: &Node, wanted: &Json) -> bool {
     }
     let name = item.text("name");
     let Shape::Map { members, .. } = &item.shape else { return false };
-    let mut leaves = members.iter().filter(|m| matches!(m.value.shape, Shape::Leaf(_))).peekable();
     let is_kept = |member: &Member| {
         let wanted = member.key.as_deref().and_then(|key| wanted.get(key));
-        wanted.is_some_and(|wanted| member.value.is(wanted))
+        let is_leaf = matches!(member.value.shape, Shape::Leaf(_));
+        wanted.is_some_and(|wanted| !is_leaf || member.value.is(wanted))
     };
     name == wanted.get("name").and_then(Json::as_str)
-        && (name.is_some() || (leaves.peek().is_some() && leaves.all(is_kept)))
+        && (name.is_some() || members.iter().all(is_kept))
 }
 
 /// Places in lines.
