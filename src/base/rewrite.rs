@@ -44,6 +44,24 @@ pub fn rewrite(text: &str, document: &Document, wanted: &Json, edits: &mut Vec<E
     Kept::ValuesOnly
 }
 
+/// Adds to `edits` what makes one part of a document say `wanted`, or nothing when that takes more than changes
+/// inside of it.
+pub(crate) fn rewrite_part(
+    text: &str,
+    document: &Document,
+    part: &Node,
+    wanted: &Json,
+    edits: &mut Vec<Edit>,
+) -> Option<()> {
+    let mut rewriter = Rewriter::new(text, document);
+    if document.unusual || rewriter.has_lone_returns(part) {
+        return None;
+    }
+    rewriter.change(part, wanted)?;
+    edits.append(&mut rewriter.edits);
+    Some(())
+}
+
 /// The text with the edits, which may come in any order but may not overlap; of insertions at one place the
 /// first comes first.
 pub fn apply(text: &str, edits: &[Edit]) -> String {
@@ -297,9 +315,7 @@ impl<'t> Rewriter<'t> {
     /// Reads documents with what YAML has beside keys, lists and texts once more.
     fn proves(&self, wanted: &Json) -> bool {
         let root = &self.document.root;
-        let own = self.text.get(root.span.clone()).unwrap_or_default();
-        let has_lone_returns = || own.split('\r').skip(1).any(|rest| !rest.starts_with('\n'));
-        if !self.document.unusual && !has_lone_returns() {
+        if !self.document.unusual && !self.has_lone_returns(root) {
             return true;
         }
         let start = self.line_start(root.span.start);
@@ -307,6 +323,12 @@ impl<'t> Rewriter<'t> {
         let end = ends.chain(self.line_after(root)).max().unwrap_or(root.span.end);
         let text = apply_to(self.text, start..end, &self.edits);
         yaml::parse(&text).is_ok_and(|read| matches!(read.as_slice(), [one] if one == wanted))
+    }
+
+    /// Whether lines end in a way that we do not look for.
+    fn has_lone_returns(&self, node: &Node) -> bool {
+        let own = self.text.get(node.span.clone()).unwrap_or_default();
+        own.split('\r').skip(1).any(|rest| !rest.starts_with('\n'))
     }
 
     /// The whole document, written anew.
@@ -337,13 +359,13 @@ fn is_for(item: &Node, wanted: &Json) -> bool {
     }
     let name = item.text("name");
     let Shape::Map { members, .. } = &item.shape else { return false };
-    let mut leaves = members.iter().filter(|m| matches!(m.value.shape, Shape::Leaf(_))).peekable();
     let is_kept = |member: &Member| {
         let wanted = member.key.as_deref().and_then(|key| wanted.get(key));
-        wanted.is_some_and(|wanted| member.value.is(wanted))
+        let is_leaf = matches!(member.value.shape, Shape::Leaf(_));
+        wanted.is_some_and(|wanted| !is_leaf || member.value.is(wanted))
     };
     name == wanted.get("name").and_then(Json::as_str)
-        && (name.is_some() || (leaves.peek().is_some() && leaves.all(is_kept)))
+        && (name.is_some() || members.iter().all(is_kept))
 }
 
 /// Places in lines.

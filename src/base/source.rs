@@ -122,6 +122,28 @@ impl Node {
         }
     }
 
+    /// The list under a key of a map.
+    pub(crate) fn items(&self, name: &str) -> Option<&[Self]> {
+        let Shape::Map { members, .. } = &self.shape else { return None };
+        let mut named = members.iter().filter(|member| member.key.as_deref() == Some(name));
+        match (&named.next()?.value.shape, named.next()) {
+            (Shape::List { items, .. }, None) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// A copy of a map, in which the list under a key is empty.
+    pub(crate) fn to_json_without(&self, name: &str) -> Json {
+        let Shape::Map { members, .. } = &self.shape else { return self.to_json() };
+        let of_member = |member: &Member| {
+            let key = member.key.clone()?;
+            let is_left_out = key == name;
+            let value = if is_left_out { Json::Array(Vec::new()) } else { member.value.to_json() };
+            Some((key, value))
+        };
+        Json::Object(members.iter().filter_map(of_member).collect())
+    }
+
     /// Whether it is this value.
     pub(crate) fn is(&self, wanted: &Json) -> bool {
         match (&self.shape, wanted) {

@@ -5,7 +5,7 @@ mod explaining;
 use crate::adapter::manifest::{self, Form};
 use crate::base::rewrite::{self, Edit, Kept};
 use crate::base::source::Document;
-use crate::domain::inject::manifest::{Findings, Found, inject};
+use crate::domain::inject::manifest::{Findings, Found, Injector, Listed};
 use crate::domain::inject::{InjectConfig, Verdict};
 use crate::run::limits::MANIFEST_BYTES_MAX;
 
@@ -122,28 +122,65 @@ impl<'o> Session<'o> {
         document: &Document,
         edits: &mut Vec<Edit>,
     ) {
-        let mut json = document.root.to_json();
-        let findings = inject(&mut json, &self.options.namespace, &self.options.config);
+        let options = self.options;
+        let injector = Injector {
+            config: &options.config,
+            explains: options.explain.is_some(),
+            namespace: &options.namespace,
+        };
+        let mut findings = Findings::default();
+        let (mut json, mut own, mut kept) = (None, Vec::new(), Some(()));
+        let is_wanted = |found: &Found| found.outcome.verdict == Verdict::Inject;
+        if let Some(list) = Listed::of(&document.root) {
+            // Item by item: a cluster's pods take several times the memory at once.
+            findings.append(injector.inject(&mut list.frame.clone()));
+            for item in list.items {
+                let mut changed = item.to_json();
+                let of_item = injector.inject_item(&mut changed, &list);
+                if options.explain.is_none() && of_item.pods.iter().any(is_wanted) {
+                    kept = kept.and_then(|()| {
+                        rewrite::rewrite_part(text, document, item, &changed, &mut own)
+                    });
+                }
+                self.tell(file, &of_item);
+                findings.append(Findings { pods: Vec::new(), strays: Vec::new(), ..of_item });
+            }
+        } else {
+            let mut changed = document.root.to_json();
+            findings = injector.inject(&mut changed);
+            if options.explain.is_none() && findings.pods.iter().any(is_wanted) {
+                (json, kept) = (Some(changed), None);
+            }
+        }
         if !findings.is_manifest {
             self.warn(file, place, "", "no object of Kubernetes, which has a kind: left as it is");
         }
-        let Findings { is_manifest, objects, pods, strays } = findings;
-        self.has_manifests |= is_manifest;
-        self.totals.objects += objects;
-        let injects = pods.iter().any(|found| found.outcome.verdict == Verdict::Inject);
-        for found in pods {
-            self.pod(file, &found);
+        self.has_manifests |= findings.is_manifest;
+        self.totals.objects += findings.objects;
+        self.tell(file, &findings);
+        if kept.is_some() {
+            edits.append(&mut own);
+            return;
         }
-        for stray in strays {
-            self.warn(file, &stray.object, &stray.path, &stray.message);
-        }
-        if injects
-            && self.options.explain.is_none()
-            && rewrite::rewrite(text, document, &json, edits) == Kept::ValuesOnly
-        {
+        // What an item alone cannot say: the decisions are the same, and told already.
+        let json = json.unwrap_or_else(|| {
+            let mut json = document.root.to_json();
+            injector.inject(&mut json);
+            json
+        });
+        if rewrite::rewrite(text, document, &json, edits) == Kept::ValuesOnly {
             self.report.complaints.push_str(&format!(
                 "{place}: note: comments and order of this document are not kept: others refer to what changes in it\n"
             ));
+        }
+    }
+
+    fn tell(&mut self, file: &str, findings: &Findings) {
+        for found in &findings.pods {
+            self.pod(file, found);
+        }
+        for stray in &findings.strays {
+            self.warn(file, &stray.object, &stray.path, &stray.message);
         }
     }
 

@@ -43,7 +43,8 @@ fn run(arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // Who reads files closes it unread.
+    let _unread = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
 
@@ -315,6 +316,41 @@ fn there_is_no_limit_on_a_list() {
     let output = run(&[], &list);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).matches("agent-inject-status: injected").count(), 1200);
+}
+
+#[test]
+fn items_of_lists_are_changed_like_documents() {
+    let annotations = r#""metadata": {"annotations": {"vault.hashicorp.com/agent-inject": "true", "vault.hashicorp.com/role": "r"}}"#;
+    let pod = format!(r#"{{{annotations}, "spec": {{"containers": [{{"name": "a"}}]}}}}"#);
+    let stray = r#"{"kind": "Service", "metadata": {"name": "s", "annotations": {"vault.hashicorp.com/role": "r"}}}"#;
+    for list in [
+        format!("{{\n  \"items\": [\n    {pod},\n    {stray}\n  ],\n  \"kind\": \"PodList\"\n}}\n"),
+        format!("# c\nkind: PodList\nitems: # d\n- {pod} # e\n# f\n- {stray}\n"),
+        format!(
+            "# c\nkind: List\nitems:\n- kind: PodList\n  items:\n  - {pod} # e\n- {stray}\n# g\n"
+        ),
+    ] {
+        let output = run(&[], &list);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+        assert!(
+            err.starts_with("Service default/s: warning: vault.hashicorp.com/role at "),
+            "{err}"
+        );
+        assert_eq!(out.matches("\"agent-init\"").count(), 1, "{out}");
+        // What is not the pod's line is as it was.
+        for line in list.lines().filter(|line| !line.contains("containers")) {
+            assert!(out.lines().any(|have| have == line), "{line}\n{out}");
+        }
+        let again = run(&[], out);
+        assert_eq!(text(&again.stdout), out);
+        let explained = run(&["--explain"], &list);
+        assert!(
+            text(&explained.stdout)
+                .ends_with("total: 2 objects, 1 pod: 1 injected, 0 skipped, 0 denied, 1 warning\n")
+        );
+    }
 }
 
 #[test]

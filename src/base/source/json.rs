@@ -73,6 +73,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
+        members.shrink_to_fit();
         Ok(Shape::Map { flow, members, merged: BTreeMap::new() })
     }
 
@@ -87,6 +88,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
+        items.shrink_to_fit();
         Ok(Shape::List { flow, items })
     }
 

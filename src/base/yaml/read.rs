@@ -233,8 +233,12 @@ impl Builder {
         let mark = span.start;
         let Some((open, Start { anchor, flow, start })) = self.open.pop() else { return Ok(()) };
         let shape = match open {
-            Open::List(items) => Shape::List { flow, items },
-            Open::Map { keys, members, merged: maps, .. } => {
+            Open::List(mut items) => {
+                items.shrink_to_fit();
+                Shape::List { flow, items }
+            }
+            Open::Map { keys, mut members, merged: maps, .. } => {
+                members.shrink_to_fit();
                 let mut merged = BTreeMap::new();
                 for map in maps {
                     let Json::Object(more) = map else {

@@ -15,6 +15,7 @@ use super::explain::{self, Explanation};
 use super::json_patch::{self, Dialect};
 use super::{InjectConfig, Outcome, Verdict, decide};
 use crate::base::json::Json;
+use crate::base::source::Node;
 
 /// What came of one document.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,16 @@ pub struct Findings {
     pub pods: Vec<Found>,
     /// Annotations of which nothing was made.
     pub strays: Vec<Stray>,
+}
+
+impl Findings {
+    /// Adds those of another part of the document.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.is_manifest |= other.is_manifest;
+        self.objects += other.objects;
+        self.pods.append(&mut other.pods);
+        self.strays.append(&mut other.strays);
+    }
 }
 
 /// One pod or pod template of a manifest.
@@ -77,90 +88,138 @@ const STOOD_BEFORE: &str = "stoodBefore";
 /// Injects into every pod and every pod template of a document, and tells what was decided about each.
 /// `namespace` is for objects that name none.
 pub fn inject(document: &mut Json, namespace: &str, config: &InjectConfig) -> Findings {
-    let mut findings = Findings::default();
-    for object in find::objects(document) {
-        findings.is_manifest = true;
-        findings.objects += usize::from(!object.is_list);
-        about_object(document, &object, namespace, config, &mut findings);
-    }
-    findings
+    Injector { config, explains: true, namespace }.inject(document)
 }
 
-fn about_object(
-    document: &mut Json,
-    object: &Object,
-    namespace: &str,
-    config: &InjectConfig,
-    findings: &mut Findings,
-) {
-    let Some(value) = find::at(document, &object.at) else { return };
-    let pods = find::pods(value, object);
-    let keys: BTreeSet<String> =
-        pods.iter().flat_map(|pod| find::annotations(value, pod)).map(str::to_owned).collect();
-    let namespace = object.namespace.as_deref().unwrap_or(namespace);
-    let full_name = format!("{} {namespace}/{}", object.kind, object.name);
-    for stray in find::strays(value, object, &pods, &keys) {
-        findings.strays.push(Stray { object: full_name.clone(), ..stray });
+/// Injects into documents, or into the parts of large ones.
+#[derive(Clone, Copy)]
+pub(crate) struct Injector<'c> {
+    pub(crate) config: &'c InjectConfig,
+    /// Whether anybody reads the explanations.
+    pub(crate) explains: bool,
+    /// For objects that name none.
+    pub(crate) namespace: &'c str,
+}
+
+/// A list whose items can be looked at one by one.
+pub(crate) struct Listed<'n> {
+    /// The list without its items.
+    pub(crate) frame: Json,
+    /// The kind of items that say none.
+    kind: String,
+    pub(crate) items: &'n [Node],
+}
+
+impl<'n> Listed<'n> {
+    /// `None` for what is no list.
+    pub(crate) fn of(root: &'n Node) -> Option<Self> {
+        let kind = root.text("kind").filter(|kind| kind.ends_with("List"))?;
+        let items = root.items(ITEMS)?;
+        let kind = find::kind_of_items(kind).to_owned();
+        Some(Self { frame: root.to_json_without(ITEMS), kind, items })
     }
-    let is_one_of_many = pods.len() > 1;
-    for pod in pods {
-        let path = find::text(&pod);
-        let steps: Vec<Step> = object.at.iter().cloned().chain(pod).collect();
-        let Some(template) = find::at(document, &steps) else { continue };
-        let (outcome, explanation) = inject_pod(template, namespace, config);
-        findings.pods.push(Found {
-            explanation,
-            kind: object.kind.clone(),
-            name: object.name.clone(),
-            namespace: namespace.to_owned(),
-            outcome,
-            path,
-            is_one_of_many,
+}
+
+/// What most lists call their items.
+const ITEMS: &str = "items";
+
+impl Injector<'_> {
+    pub(crate) fn inject(self, document: &mut Json) -> Findings {
+        let objects = find::objects(document);
+        self.into_objects(document, &objects)
+    }
+
+    /// The same for one item of a list.
+    pub(crate) fn inject_item(self, item: &mut Json, list: &Listed<'_>) -> Findings {
+        let objects = find::objects_of_item(item, &list.kind);
+        self.into_objects(item, &objects)
+    }
+
+    fn into_objects(self, document: &mut Json, objects: &[Object]) -> Findings {
+        let mut findings = Findings::default();
+        for object in objects {
+            findings.is_manifest = true;
+            findings.objects += usize::from(!object.is_list);
+            self.into_object(document, object, &mut findings);
+        }
+        findings
+    }
+
+    fn into_object(self, document: &mut Json, object: &Object, findings: &mut Findings) {
+        let Some(value) = find::at(document, &object.at) else { return };
+        let pods = find::pods(value, object);
+        let keys: BTreeSet<String> =
+            pods.iter().flat_map(|pod| find::annotations(value, pod)).map(str::to_owned).collect();
+        let namespace = object.namespace.as_deref().unwrap_or(self.namespace);
+        let full_name = format!("{} {namespace}/{}", object.kind, object.name);
+        for stray in find::strays(value, object, &pods, &keys) {
+            findings.strays.push(Stray { object: full_name.clone(), ..stray });
+        }
+        let is_one_of_many = pods.len() > 1;
+        for pod in pods {
+            let path = find::text(&pod);
+            let steps: Vec<Step> = object.at.iter().cloned().chain(pod).collect();
+            let Some(template) = find::at(document, &steps) else { continue };
+            let (outcome, explanation) = self.inject_pod(template, namespace);
+            findings.pods.push(Found {
+                explanation,
+                kind: object.kind.clone(),
+                name: object.name.clone(),
+                namespace: namespace.to_owned(),
+                outcome,
+                path,
+                is_one_of_many,
+            });
+        }
+    }
+
+    fn inject_pod(self, template: &mut Json, namespace: &str) -> (Outcome, Explanation) {
+        let mut pod = Json::Object(BTreeMap::from([
+            ("kind".to_owned(), Json::String("Pod".into())),
+            ("metadata".to_owned(), template.get("metadata").cloned().unwrap_or(Json::Null)),
+            ("spec".to_owned(), template.get("spec").cloned().unwrap_or(Json::Null)),
+        ]));
+        if let Some(spec) = member(&mut pod, "spec")
+            && spec.get("automountServiceAccountToken").and_then(Json::as_bool) != Some(false)
+        {
+            add_stand_in(spec);
+        }
+        let object = pod.to_text();
+        let mut outcome = decide(&object, namespace, self.config);
+        if outcome.verdict != Verdict::Inject {
+            outcome.warnings.extend(unasked(template, &outcome));
+            let explanation = self.explain(&object, &pod, &outcome);
+            return (outcome, explanation);
+        }
+        let patched = json_patch::parse(&outcome.patch).and_then(|patch| {
+            json_patch::apply(&mut pod, &patch, Dialect::Strict).map_err(|e| e.to_string())
         });
+        if let Err(clause) = patched {
+            outcome.verdict = Verdict::Deny;
+            outcome.message = format!("the patch does not fit the manifest: {clause}");
+            return (outcome, Explanation::default());
+        }
+        let explanation = self.explain(&object, &pod, &outcome);
+        let (metadata, spec) = match pod {
+            Json::Object(mut members) => (members.remove("metadata"), members.remove("spec")),
+            _ => (None, None),
+        };
+        if let (Json::Object(members), Some(metadata), Some(mut spec)) = (template, metadata, spec)
+        {
+            drop_stand_in(&mut spec);
+            members.insert("metadata".to_owned(), metadata);
+            members.insert("spec".to_owned(), spec);
+        }
+        (outcome, explanation)
     }
-}
 
-fn inject_pod(
-    template: &mut Json,
-    namespace: &str,
-    config: &InjectConfig,
-) -> (Outcome, Explanation) {
-    let mut pod = Json::Object(BTreeMap::from([
-        ("kind".to_owned(), Json::String("Pod".into())),
-        ("metadata".to_owned(), template.get("metadata").cloned().unwrap_or(Json::Null)),
-        ("spec".to_owned(), template.get("spec").cloned().unwrap_or(Json::Null)),
-    ]));
-    if let Some(spec) = member(&mut pod, "spec")
-        && spec.get("automountServiceAccountToken").and_then(Json::as_bool) != Some(false)
-    {
-        add_stand_in(spec);
+    fn explain(self, object: &str, pod: &Json, outcome: &Outcome) -> Explanation {
+        if self.explains {
+            explain::explain(object, pod, outcome, self.config)
+        } else {
+            Explanation::default()
+        }
     }
-    let object = pod.to_text();
-    let mut outcome = decide(&object, namespace, config);
-    if outcome.verdict != Verdict::Inject {
-        outcome.warnings.extend(unasked(template, &outcome));
-        let explanation = explain::explain(&object, &pod, &outcome, config);
-        return (outcome, explanation);
-    }
-    let patched = json_patch::parse(&outcome.patch).and_then(|patch| {
-        json_patch::apply(&mut pod, &patch, Dialect::Strict).map_err(|e| e.to_string())
-    });
-    if let Err(clause) = patched {
-        outcome.verdict = Verdict::Deny;
-        outcome.message = format!("the patch does not fit the manifest: {clause}");
-        return (outcome, Explanation::default());
-    }
-    let explanation = explain::explain(&object, &pod, &outcome, config);
-    let (metadata, spec) = match pod {
-        Json::Object(mut members) => (members.remove("metadata"), members.remove("spec")),
-        _ => (None, None),
-    };
-    if let (Json::Object(members), Some(metadata), Some(mut spec)) = (template, metadata, spec) {
-        drop_stand_in(&mut spec);
-        members.insert("metadata".to_owned(), metadata);
-        members.insert("spec".to_owned(), spec);
-    }
-    (outcome, explanation)
 }
 
 /// A pod says much about secrets, and not that it wants any.

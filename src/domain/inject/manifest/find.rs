@@ -44,6 +44,18 @@ pub(super) fn objects(document: &Json) -> Vec<Object> {
     found
 }
 
+/// The same for an item of a list whose items are of this kind unless they say another.
+pub(super) fn objects_of_item(item: &Json, kind: &str) -> Vec<Object> {
+    let mut found = Vec::new();
+    collect(item, &mut Vec::new(), kind, true, &mut found);
+    found
+}
+
+/// The kind of the items of a list, where they say none.
+pub(super) fn kind_of_items(list: &str) -> &str {
+    list.strip_suffix("List").unwrap_or("")
+}
+
 fn collect(value: &Json, at: &mut Vec<Step>, given: &str, is_item: bool, found: &mut Vec<Object>) {
     match value {
         Json::Array(items) => {
@@ -93,7 +105,7 @@ fn collect(value: &Json, at: &mut Vec<Step>, given: &str, is_item: bool, found: 
                 at.push(Step::Key(name.to_owned()));
                 for (i, item) in items.iter().enumerate() {
                     at.push(Step::Index(i));
-                    collect(item, at, kind.strip_suffix("List").unwrap_or(""), true, found);
+                    collect(item, at, kind_of_items(&kind), true, found);
                     at.pop();
                 }
                 at.pop();
