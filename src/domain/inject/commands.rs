@@ -77,10 +77,8 @@ pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec
 
 /// `copied` are folders in which programs may lie.
 fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
-    let way = format!(
-        "take it out, or set {} to \"vault\" with an image of Vault; {OWN_PROGRAM} alone is there",
-        Key::AgentFlavor
-    );
+    let way =
+        format!("take it out, or set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
     let (program, is_list) = match command {
         Command::Words(words) => {
             let program = words.first()?;
@@ -114,7 +112,8 @@ fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
     if program == OWN_PROGRAM || (program.starts_with('/') && is_brought()) {
         return None;
     }
-    let clause = format!("the native agent's image has no program {}: {way}", Shown(program));
+    let clause =
+        format!("the native agent has {OWN_PROGRAM} and no program {}: {way}", Shown(program));
     Some(if is_list { Fault::Impossible(clause) } else { Fault::Unlikely(clause) })
 }
 
