@@ -78,7 +78,7 @@ pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec
 /// `copied` are folders in which programs may lie.
 fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
     let way =
-        format!("take it out, or set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
+        || format!("take it out, or set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
     let (program, is_list) = match command {
         Command::Words(words) => {
             let program = words.first()?;
@@ -99,8 +99,8 @@ fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
             }
             if text.contains(|c: char| c.is_whitespace() || "|&;<>()[]$`\\\"'*?#~={}!".contains(c))
             {
-                let way =
-                    as_list(text).map_or(way, |list| format!("write the words as a list: {list}"));
+                let way = as_list(text)
+                    .map_or_else(way, |list| format!("write the words as a list: {list}"));
                 let clause =
                     format!("{} needs a shell, which the native agent has not: {way}", Shown(text));
                 return Some(Fault::Impossible(clause));
@@ -113,7 +113,7 @@ fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
         return None;
     }
     let clause =
-        format!("the native agent has {OWN_PROGRAM} and no program {}: {way}", Shown(program));
+        format!("the native agent has {OWN_PROGRAM} and no program {}: {}", Shown(program), way());
     Some(if is_list { Fault::Impossible(clause) } else { Fault::Unlikely(clause) })
 }
 
