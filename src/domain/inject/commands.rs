@@ -5,7 +5,6 @@ use super::json_text::JsonText;
 use super::plan::Plan;
 use super::problems::{LISTED_MAX, Problems, Shown};
 use super::review::Mount;
-use super::secrets::SecretFile;
 use super::{Flavor, secrets};
 use crate::base::json::Json;
 
@@ -44,72 +43,86 @@ impl<'a> Command<'a> {
 /// The one program of the native agent's image.
 const OWN_PROGRAM: &str = "/vault-injector";
 
-/// Refuses what cannot run in native agents: they have no shell, and no program but themselves.
-///
-/// Whoever patches the agents' containers may have brought programs along, so then it is only doubted; and so is
-/// a single word, since such pods run today, whatever becomes of their command.
+/// What is wrong with a command, each with a clause.
+enum Fault {
+    /// The native agent's image has neither a shell nor that program.
+    Impossible(String),
+    /// A list that is none of words.
+    Malformed(String),
+    /// A single word that is no program of the image. Such pods run today, whatever becomes of their command.
+    Unlikely(String),
+}
+
+/// Refuses what cannot run in native agents: they have no shell, and no program but themselves. Whoever patches the
+/// agents' containers may have brought programs along, so then it is only doubted.
 pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     if plan.flavor == Flavor::Vault {
         return;
     }
-    let copied = plan.copied_folders();
+    let (copied, is_patched) = (plan.copied_folders(), plan.is_patched());
     for file in &plan.secrets.files {
-        let Some((clause, is_certain)) = fault(&copied, file) else { continue };
         let place = Key::Command.of(file.raw);
-        if is_certain && !plan.is_patched() {
-            problems.note(place, clause);
-        } else if warnings.len() <= LISTED_MAX {
-            warnings.push(format!("{place}: {clause}"));
+        match fault(&copied, &file.command) {
+            Some(Fault::Malformed(clause)) => problems.note(place, clause),
+            Some(Fault::Impossible(clause)) if !is_patched => problems.note(place, clause),
+            Some(Fault::Impossible(clause) | Fault::Unlikely(clause))
+                if warnings.len() <= LISTED_MAX =>
+            {
+                warnings.push(format!("{place}: {clause}"));
+            }
+            Some(_) | None => {}
         }
     }
 }
 
-/// What is wrong with a command, and whether it is sure that it cannot run. `copied` are folders in which programs
-/// may lie.
-fn fault(copied: &[String], file: &SecretFile<'_>) -> Option<(String, bool)> {
-    let way = format!(
-        "take it out, or set {} to \"vault\" with an image of Vault; {OWN_PROGRAM} alone is there",
-        Key::AgentFlavor
-    );
-    let program = match &file.command {
+/// `copied` are folders in which programs may lie.
+fn fault(copied: &[String], command: &Command<'_>) -> Option<Fault> {
+    let way =
+        || format!("take it out, or set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
+    let (program, is_list) = match command {
         Command::Words(words) => {
             let program = words.first()?;
             if program.is_empty() || words.iter().any(|word| word.contains('\0')) {
-                return Some(("no program can have that name".to_owned(), true));
+                return Some(Fault::Malformed("no program can have that name".to_owned()));
             }
-            program.as_str()
+            (program.as_str(), true)
         }
+        Command::Text(text) if text.trim().is_empty() => return None,
         Command::Text(text) => {
             let text = text.trim();
-            if text.is_empty() {
-                return None;
+            if text.starts_with('[') && Json::parse(text.as_bytes()).is_ok() {
+                let clause = format!(
+                    "{} is no list of words: write one such as [{OWN_PROGRAM:?}, \"version\"]",
+                    Shown(text)
+                );
+                return Some(Fault::Malformed(clause));
             }
-            if text.starts_with('[') {
-                let way =
-                    format!("write a JSON list of strings such as [{OWN_PROGRAM:?}, \"version\"]");
-                return Some((format!("{} is no list: {way}", Shown(text)), true));
-            }
-            if text.contains(|c: char| c.is_whitespace() || "|&;<>()$`\\\"'*?#~={}!".contains(c)) {
-                let words: Vec<&str> = text.split_whitespace().collect();
-                let list = words.first().filter(|program| **program == OWN_PROGRAM).map(|_| {
-                    let list =
-                        Json::Array(words.iter().map(|w| Json::String((*w).into())).collect());
-                    format!("write the words as a list: {}", list.to_text())
-                });
-                let way = list.unwrap_or(way);
+            if text.contains(|c: char| c.is_whitespace() || "|&;<>()[]$`\\\"'*?#~={}!".contains(c))
+            {
+                let way = as_list(text)
+                    .map_or_else(way, |list| format!("write the words as a list: {list}"));
                 let clause =
                     format!("{} needs a shell, which the native agent has not: {way}", Shown(text));
-                return Some((clause, true));
+                return Some(Fault::Impossible(clause));
             }
-            text
+            (text, false)
         }
     };
     let is_brought = || copied.iter().any(|folder| secrets::is_below(program, folder));
     if program == OWN_PROGRAM || (program.starts_with('/') && is_brought()) {
         return None;
     }
-    let clause = format!("the native agent's image has no program {}: {way}", Shown(program));
-    Some((clause, matches!(file.command, Command::Words(_))))
+    let clause =
+        format!("the native agent has {OWN_PROGRAM} and no program {}: {}", Shown(program), way());
+    Some(if is_list { Fault::Impossible(clause) } else { Fault::Unlikely(clause) })
+}
+
+/// The words of a command of our own program as a JSON list.
+fn as_list(text: &str) -> Option<String> {
+    let words: Vec<Json> = text.split_whitespace().map(|word| Json::String(word.into())).collect();
+    let is_own = words.first().and_then(Json::as_str) == Some(OWN_PROGRAM);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == ' ' || "/-_.,:@%+".contains(c);
+    (is_own && text.chars().all(is_plain)).then(|| Json::Array(words).to_text())
 }
 
 impl Plan<'_> {

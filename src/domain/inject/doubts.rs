@@ -195,6 +195,15 @@ fn endless_job(plan: &Plan<'_>, warnings: &mut Vec<String>) {
 }
 
 fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
+    let ours = [(plan.init, INIT_NAME), (plan.sidecar, SIDECAR_NAME)];
+    for container in plan.spec.containers.0.iter().chain(&plan.spec.init_containers.0) {
+        if ours.iter().any(|(added, name)| *added && *name == &*container.name) {
+            warnings.push(format!("the pod already has a container {}", &*container.name));
+        }
+    }
+    if plan.chosen.is_none() && plan.notes.given(Key::CopyMounts).is_none() {
+        return;
+    }
     let apps: BTreeSet<&str> = plan.spec.containers.0.iter().map(|c| &*c.name).collect();
     let all = plan.spec.containers.0.iter().chain(&plan.spec.init_containers.0);
     let all: BTreeSet<&str> = all.map(|c| &*c.name).collect();
@@ -213,12 +222,6 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     }
     if let Some(name) = plan.notes.given(Key::CopyMounts).filter(|name| !name.is_empty()) {
         unknown(Key::CopyMounts, name, &all);
-    }
-    let ours = [(plan.init, INIT_NAME), (plan.sidecar, SIDECAR_NAME)];
-    for container in plan.spec.containers.0.iter().chain(&plan.spec.init_containers.0) {
-        if ours.iter().any(|(added, name)| *added && *name == &*container.name) {
-            warnings.push(format!("the pod already has a container {}", &*container.name));
-        }
     }
 }
 
@@ -266,25 +269,31 @@ fn paths(plan: &Plan<'_>, warnings: &mut Vec<String>) {
 fn absent_files(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     let notes = &plan.notes;
     let files = [Key::CaCert, Key::CaPath, Key::ClientCert, Key::ClientKey];
-    let exact = files.into_iter().map(|key| (key.to_string(), notes.text(key)));
+    let exact = files.into_iter().map(|key| (key, "", notes.text(key)));
     let settings = notes.family(Key::AuthConfig).filter(|(raw, _)| {
         let name = raw.replace('-', "_");
         name == "path" || name.ends_with("_path") && !name.ends_with("wrapping_path")
     });
-    let settings = settings.map(|(raw, path)| (Key::AuthConfig.of(raw), path.into()));
+    let settings = settings.map(|(raw, path)| (Key::AuthConfig, raw, path.into()));
     let sources = plan.secrets.files.iter().filter_map(|file| match file.body {
-        Body::Source(path) => Some((Key::TemplateFile.of(file.raw), path.into())),
+        Body::Source(path) => Some((Key::TemplateFile, file.raw, path.into())),
         Body::Contents(_) | Body::Format { .. } | Body::Tiny { .. } => None,
     });
     if plan.is_patched() {
         return;
     }
+    let mut wanted =
+        exact.chain(settings).chain(sources).filter(|(.., p)| p.starts_with('/')).peekable();
+    if wanted.peek().is_none() {
+        return;
+    }
     let folders = agent_folders(plan);
     let is_there = |path: &str| folders.iter().any(|folder| is_below(path, folder));
-    for (place, path) in exact.chain(settings).chain(sources) {
-        if path.starts_with('/') && !is_there(&path) && warnings.len() <= LISTED_MAX {
+    for (key, raw, path) in wanted {
+        if !is_there(&path) && warnings.len() <= LISTED_MAX {
             warnings.push(format!(
-                "{place}: {} is on no volume of the agents: bring it in by {}, {} or {}",
+                "{}: {} is on no volume of the agents: bring it in by {}, {} or {}",
+                key.of(raw),
                 Shown(&path),
                 Key::ExtraSecret,
                 Key::TlsSecret,
