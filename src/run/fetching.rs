@@ -193,7 +193,7 @@ impl Fetcher {
             return error.into();
         };
         if !is_plain {
-            return error.into();
+            return self.doubted(token, error, "");
         }
         let request = self.signed(Request::capabilities_self(path), token);
         match self.client.send(&request).and_then(|reply| reply.reading(&request)) {
@@ -220,7 +220,8 @@ impl Fetcher {
         let (Verdict::Denied { .. } | Verdict::LogInAgain) = verdict else {
             return Failure { reason, verdict, is_explained };
         };
-        let state = self.token_state(token);
+        let is_said = verdict == Verdict::LogInAgain;
+        let state = if is_said { TokenState::Dead } else { self.token_state(token) };
         let mark = if hint.is_empty() { "" } else { "; " };
         let (words, verdict) = match state {
             TokenState::Dead => {

@@ -169,6 +169,7 @@ fn the_sidecar_goes_on_where_init_ended() {
     assert!(wait_until(LONG, || pod.folder.read("home/.vault-token") == token));
     let pid = pod.folder.read("home/.pid");
     assert_eq!(pid, sidecar.id().to_string());
+    assert!(wait_until(LONG, || vault.count("sys/leases/lookup") == 1));
     let done = sidecar.terminate(Duration::from_secs(1));
     assert_eq!(done.code(), 0, "{}", done.err);
     assert!(!pod.folder.join("home/.pid").exists());
@@ -176,6 +177,7 @@ fn the_sidecar_goes_on_where_init_ended() {
     let sidecar = pod.sidecar();
     assert!(sidecar.wait_for_err("going on with", LONG), "{}", sidecar.err());
     assert!(wait_until(LONG, || pod.folder.join("home/.pid").exists()));
+    assert!(wait_until(LONG, || vault.count("sys/leases/lookup") == 2));
     assert_eq!(sidecar.terminate(Duration::from_secs(1)).code(), 0);
     assert_eq!(pod.secret("user"), user);
     // Each asks whether the lease is there still, which tells of the token, too, and nothing else.
@@ -747,4 +749,45 @@ fn a_wrapping_that_stays_is_unwrapped_once() {
     let sidecar = pod.sidecar();
     assert!(wait_until(LONG, || vault.logins() >= 2), "{}", sidecar.err());
     assert_eq!(vault.count("sys/wrapping/unwrap"), 1);
+}
+
+/// A gateway before Vault forbids to look mounts up.
+#[test]
+fn a_path_that_says_data_itself_needs_no_look_up_of_its_mount() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    for status in [400, 403, 405] {
+        let forbidden = Fault::Status(status, &["blocked by the gateway"], None);
+        vault.fault("sys/internal/ui/mounts/*", forbidden, usize::MAX);
+        let pod = Pod::new(&vault).file("db", "secret/data/db", "raw:password");
+        let done = pod.init();
+        assert_eq!((done.code(), pod.secret("db").as_str()), (0, "one"), "{status}: {}", done.err);
+        // In an engine of unknown version nothing is guessed.
+        let done = Pod::new(&vault)
+            .file("db", "secret/db", "raw:password")
+            .set("/vault/retry", json!({ "num_retries": 1 }))
+            .init();
+        assert_eq!(done.code(), 1);
+        assert!(done.err.contains("sys/internal/ui/mounts/secret/db"), "{}", done.err);
+    }
+    assert_eq!(vault.count("secret/data/db"), 3);
+}
+
+#[test]
+fn what_cannot_be_rendered_stays_in_no_state() {
+    let vault = FakeVault::start();
+    vault.put("secret/db", json!({ "hunter-in-the-state": "hunter2" }));
+    vault.dynamic("app", 3600, 86_400, true);
+    let pod = Pod::new(&vault).file("db", "secret/db", "raw:password").file(
+        "user",
+        "database/creds/app",
+        "raw:username",
+    );
+    assert_eq!(pod.init().code(), 1);
+    let state = pod.folder.read("home/state");
+    assert!(!state.contains("hunter") && state.contains("database/creds/app"));
+    // What dies while nobody saves a state is no trap either.
+    put_db(&vault, "one");
+    assert_eq!((pod.init().code(), pod.secret("db").as_str()), (0, "one"));
+    assert_eq!((vault.logins(), vault.count("database/creds/app")), (1, 1));
 }

@@ -50,6 +50,22 @@ fn what_vault_denies_is_named_and_nothing_is_printed() {
 }
 
 #[test]
+fn a_token_that_vault_does_not_know_is_not_taken_for_a_lack_of_policies() {
+    let vault = FakeVault::start();
+    vault.put("secret/db", json!({ "user": "web" }));
+    for path in ["secret/db", "secret/data/db", "none/x", "auth/token/lookup-self"] {
+        let template = format!("{{{{ with secret {path:?} }}}}{{{{ end }}}}");
+        let done = render(&vault, "s.not-a-token", &template);
+        assert_eq!(done.code(), 1);
+        let said = "the token itself is wrong, expired or revoked";
+        assert!(done.err.contains(said) && !done.err.contains("mounted"), "{path}: {}", done.err);
+        let token = vault.token(&Role::default());
+        let done = render(&vault, &token, &template);
+        assert!(!done.err.contains("the token itself"), "{path}: {}", done.err);
+    }
+}
+
+#[test]
 fn a_file_is_read_as_the_agent_reads_it_and_named_when_it_cannot_be() {
     let vault = FakeVault::start();
     let token = vault.token(&Role::default());

@@ -414,3 +414,23 @@ fn what_is_wrong_with_a_token_a_login_or_a_namespace_is_said() {
         assert!(told.contains(&format!("want auth/{mount}")), "{told}");
     }
 }
+
+/// Credentials end with a token that cannot be renewed, so they are had once from each.
+#[test]
+fn credentials_of_batch_tokens_are_issued_once_from_each() {
+    let Some(cluster) = Cluster::start() else { return };
+    let Some(postgres) = Postgres::start() else { return };
+    database(&cluster, &postgres, "1h", "24h");
+    cluster.role(&json!({"token_type": "batch", "token_ttl": "9s", "token_max_ttl": "9s"}));
+    let mut pod = cluster.pod();
+    pod.template("db", DYNAMIC);
+    let sidecar = pod.start_sidecar();
+    std::thread::sleep(Duration::from_secs(20));
+    let (issued, logins) = (count(&cluster, "read database/creds/app"), logins(&cluster));
+    assert!((3..=5).contains(&logins), "{logins}: {}", sidecar.output());
+    assert!(
+        issued <= logins,
+        "{issued} sets of credentials, {logins} tokens: {}",
+        sidecar.output()
+    );
+}

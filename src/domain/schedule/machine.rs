@@ -40,6 +40,8 @@ struct Files {
     is_complete: bool,
     has_failed: bool,
     is_tolerated: bool,
+    /// Something was given up that the process does not go on without, once the rest is settled.
+    is_lost: bool,
     commands: u32,
     failed: u32,
     retry: Option<Mono>,
@@ -203,7 +205,7 @@ impl Machine {
                     self.share_lookup_failure(&want, &setback, now, out);
                 }
             }
-            Event::Rendered(pass) => self.rendered(&pass, now, out),
+            Event::Rendered(pass) => self.rendered(&pass, now),
             Event::Restored { grant, mounts, had } => self.restored(grant, mounts, had, now, out),
             Event::Revoked => self.end(Ending::Done, out),
             Event::SinksWritten { is_done } => self.sinks_written(is_done, now, out),
@@ -335,19 +337,26 @@ impl Machine {
         }
     }
 
-    /// Ends the init container: with success when all is on disk, without when nothing can change that.
+    /// Ends what is at its end: with success when all is on disk, without when nothing can change that.
     fn finish(&mut self, out: &mut Out) {
-        if !self.plan.ends_when_rendered || self.files.is_stale || self.files.commands > 0 {
+        if self.files.is_stale || self.files.commands > 0 {
             return;
         }
         let has_token = self.has_token();
+        if !self.plan.ends_when_rendered {
+            // The credentials beside what is broken would die, renewed or replaced and never written.
+            let is_busy = has_token && self.wants.values().any(Entry::is_under_way);
+            if self.files.is_lost && self.plan.fetching.gives_up && !is_busy {
+                self.end(Ending::Failed, out);
+            }
+            return;
+        }
         let is_awaited = self.wants.values().any(Entry::is_awaited) || self.unchecked.is_some();
         let is_whole = self.files.is_complete && self.files.sinks_done;
         if has_token && is_whole && !is_awaited {
             return self.end(Ending::Done, out);
         }
-        let is_lost = (self.files.has_failed && !self.files.is_tolerated)
-            || self.wants.values().any(|entry| entry.stage == Stage::GivenUp);
+        let is_lost = self.files.is_lost || (self.files.has_failed && !self.files.is_tolerated);
         if self.plan.fetching.gives_up && has_token && is_lost && !is_awaited {
             self.end(Ending::Failed, out);
         }
@@ -396,7 +405,7 @@ impl Machine {
         }
     }
 
-    fn rendered(&mut self, pass: &Pass, now: Mono, out: &mut Out) {
+    fn rendered(&mut self, pass: &Pass, now: Mono) {
         self.files.is_stale = false;
         self.files.is_complete = pass.is_complete;
         self.files.has_failed = !pass.failed.is_empty();
@@ -410,6 +419,8 @@ impl Machine {
             self.wants.entry(want).or_insert_with(Entry::new);
         }
         self.files.retry = None;
+        let is_given_up = |entry: &Entry| entry.stage == Stage::GivenUp;
+        self.files.is_lost = self.wants.values().any(is_given_up);
         if !self.files.has_failed {
             self.files.failed = 0;
         } else if self.retakes(&pass.failed, now) {
@@ -418,8 +429,8 @@ impl Machine {
             self.files.failed = self.files.failed.saturating_add(1);
             let wait = FILES_RETRY.wait_at_least_min(self.files.failed, None, &mut self.dice);
             self.files.retry = Some(now + wait);
-        } else if !self.plan.ends_when_rendered {
-            self.end(Ending::Failed, out);
+        } else {
+            self.files.is_lost = true;
         }
     }
 

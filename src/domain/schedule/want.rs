@@ -426,6 +426,11 @@ impl Entry {
             && (self.had_with.is_none() || self.is_retaking() || self.is_unchecked())
     }
 
+    /// Whether something is about to come of it.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_unchecked() || matches!(self.stage, Stage::Asked | Stage::MountAsked | Stage::Ready)
+    }
+
     /// When it wants attention by itself.
     pub(super) fn wakes_at(&self) -> Option<Mono> {
         match (self.stage, self.check) {

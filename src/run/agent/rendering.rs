@@ -99,12 +99,12 @@ impl Files {
         }
     }
 
-    /// Has the files rendered again that use `want`.
+    /// Has the files rendered again that use `want`; there is a pass though none does.
     pub(super) fn changed(&mut self, want: &Want) {
         let now = self.clock.now();
+        self.is_dirty = true;
         for file in self.files.iter_mut().filter(|file| file.used.contains(want)) {
             file.changed(now);
-            self.is_dirty = true;
         }
     }
 

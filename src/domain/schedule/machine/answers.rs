@@ -8,7 +8,7 @@ use crate::base::reason::Reason;
 use crate::base::time::Mono;
 use crate::domain::schedule::token::{Generation, Token};
 use crate::domain::schedule::want::{Failure, LeaseState, Stage, Ticket, canonical};
-use crate::domain::schedule::{Action, Ending, Facts, Setback, Tried};
+use crate::domain::schedule::{Action, Facts, Setback, Tried};
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, Verdict};
 
@@ -169,9 +169,7 @@ impl Machine {
             }
             Failure::GivenUp { attempts } => {
                 out.push(Action::GaveUp(want.clone(), attempts, reason));
-                if !self.plan.ends_when_rendered {
-                    self.end(Ending::Failed, out);
-                }
+                self.files.is_lost = true;
             }
         }
     }

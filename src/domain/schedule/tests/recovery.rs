@@ -344,3 +344,36 @@ fn what_is_not_there_may_be_named_by_a_kept_reading_only() {
     assert_eq!((world.fetches("kv/names").len(), world.fetches("kv/b").len()), (1, 1));
     assert!(world.fetches("db/creds").is_empty());
 }
+
+/// A broken secret ends the sidecar; not before the credentials beside it were renewed or replaced.
+#[test]
+fn what_is_broken_does_not_let_die_what_is_healthy() {
+    let facts = [(read("kv/app"), STATIC), (read("db/creds"), leased(300))];
+    for (age, is_gone) in [(210, false), (2, true)] {
+        let mut world = restored(plan(), &facts, age, 1);
+        world.breaks = |_| true;
+        if is_gone {
+            world.fails = |path, _, _| (path == "lease of db/creds").then_some(Verdict::Refused);
+        }
+        assert_eq!(world.run(secs(100)), Some(Ending::Failed));
+        let renewals = world.times(|a| matches!(a, Action::RenewLease(..))).len();
+        assert_eq!(
+            (renewals, world.fetches("db/creds").len()),
+            if is_gone { (0, 1) } else { (1, 0) }
+        );
+        assert!(!is_gone || !is_of_the_past(&world.had, |_| true), "had and written");
+        assert!(world.now < Mono::at(secs(1)));
+    }
+    // The same for what is given up.
+    let mut hasty = plan();
+    hasty.fetching.retries = 0;
+    let mut world = restored(hasty, &facts[1..], 2, 1);
+    world.facts.insert(facts[0].0.clone(), facts[0].1);
+    world.fails = |path, _, _| match path {
+        "kv/app" => Some(Verdict::Refused),
+        "lease of db/creds" => Some(Verdict::Refused),
+        _ => None,
+    };
+    assert_eq!(world.run(secs(100)), Some(Ending::Failed));
+    assert!(!is_of_the_past(&world.had, |_| true), "had and written");
+}

@@ -58,7 +58,7 @@ pub(super) const TABLE: &[Function] = &[
     many(
         "pkiCert",
         &[Param::Text],
-        "a certificate of Vault's PKI engine, the one in the file as long as it is good",
+        "a certificate of Vault's PKI engine, one for all files that ask so, as long as it is good",
         pki_cert,
     ),
     many("safeLs", &[Any], "Consul: fails, the agent has no Consul", consul),

@@ -65,6 +65,7 @@ impl Driver {
                 }
                 Ok(_) => {}
                 Err(Failure { reason, verdict, .. }) => {
+                    self.warn_of_dead_token(verdict, generation, &reason);
                     let setback = Setback { verdict, reason };
                     let event = Event::MountNotFound { want, ticket, generation, setback };
                     self.events.push_back(event);
@@ -143,14 +144,18 @@ impl Driver {
             Some(before) if before.text().starts_with(reason.text()) => before.clone(),
             Some(_) | None => reason,
         };
-        let is_current = generation == self.machine.generation() && self.machine.has_token();
-        if verdict == Verdict::LogInAgain && is_current {
-            let log = self.log.named("agent.auth.handler");
-            log.warn("invalid token found, re-authenticating", &[("error", &reason)]);
-        }
+        self.warn_of_dead_token(verdict, generation, &reason);
         let setback = Setback { verdict, reason };
         let event = Event::FetchFailed { want, ticket, generation, setback, is_explained };
         self.events.push_back(event);
+    }
+
+    fn warn_of_dead_token(&self, verdict: Verdict, generation: Generation, reason: &Reason) {
+        let is_current = generation == self.machine.generation() && self.machine.has_token();
+        if verdict == Verdict::LogInAgain && is_current {
+            let log = self.log.named("agent.auth.handler");
+            log.warn("invalid token found, re-authenticating", &[("error", reason)]);
+        }
     }
 
     pub(super) fn logged_in(&mut self, auth: Auth) {
