@@ -6,6 +6,11 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
+/// Last parts of names that only one network knows: those of Services, and what RFC 6761, 6762, 8375 and ICANN
+/// set aside.
+const LOCAL_DOMAINS: &[&str] =
+    &["arpa", "corp", "home", "internal", "invalid", "lan", "local", "localhost", "svc", "test"];
+
 /// The address of a server that speaks HTTP, checked and in one form: scheme and host in lower case, the port
 /// as it was given, the path without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +192,22 @@ impl Address {
             Host::Name(name) => name == "localhost",
             Host::V4(address) => address.is_loopback(),
             Host::V6(address) => address.is_loopback(),
+        }
+    }
+
+    /// Whether a public certificate authority may have signed for its host: they do not for names that only
+    /// one network knows (CA/Browser Forum, Baseline Requirements §7.1.2.7.12), such as those of Services.
+    pub fn is_public(&self) -> bool {
+        match &self.host {
+            Host::Name(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                let last = name.rsplit_once('.').map(|(_, last)| last);
+                last.is_some_and(|last| !LOCAL_DOMAINS.contains(&last))
+            }
+            Host::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+            Host::V6(ip) => {
+                !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local())
+            }
         }
     }
 

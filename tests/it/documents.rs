@@ -52,7 +52,7 @@ fn the_pod_of_the_example_is_injected_without_warnings() {
         env!("CARGO_BIN_EXE_vault-injector"),
         &["inject", "--explain", "-f", path.to_str().unwrap()],
     );
-    let told = program.env("AGENT_INJECT_VAULT_ADDR", "https://vault:8200").run(LIMIT);
+    let told = program.env("AGENT_INJECT_VAULT_ADDR", "https://vault.example.com:8200").run(LIMIT);
     assert_eq!(told.code(), 0, "{told:?}");
     assert!(told.out.contains("inject"), "{}", told.out);
     assert!(!format!("{}{}", told.out, told.err).contains("warning"), "{told:?}");

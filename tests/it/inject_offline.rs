@@ -178,9 +178,14 @@ fn programs_read_what_is_explained() {
 #[test]
 fn the_token_of_the_login_is_named() {
     let with = |volumes: &str, mounts: &str| {
+        let name = if mounts.is_empty() {
+            ""
+        } else {
+            ", vault.hashicorp.com/agent-service-account-token-volume-name: t"
+        };
         let pod = format!(
             "kind: Pod\nmetadata:\n  annotations: {{vault.hashicorp.com/agent-inject: 'true', \
-             vault.hashicorp.com/role: r}}\nspec:\n{volumes}  containers: [{{name: a{mounts}}}]\n"
+             vault.hashicorp.com/role: r{name}}}\nspec:\n{volumes}  containers: [{{name: a{mounts}}}]\n"
         );
         let output = run(&["--explain"], &pod);
         let out = text(&output.stdout).to_owned();

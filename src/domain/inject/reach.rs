@@ -51,7 +51,8 @@ fn service(
             let what = "sends the pod's token and its secrets in clear, as it is no https address";
             warnings.push(format!("{}: {what}", Key::Service));
         }
-    } else if native && is_generated && !skips && !has_ca_bytes {
+    } else if native && is_generated && !skips && !has_ca_bytes && !address.is_public() {
+        // Of other addresses a public authority may have signed the certificate.
         let named = [Key::CaCert, Key::CaPath].iter().any(|key| !notes.text(*key).is_empty());
         if !named {
             warnings.push(format!(
