@@ -168,6 +168,13 @@ const DIFFERENCES: &str = "
 - **`spew_dump`, `spew_printf`** print nothing, since standard output is the log; `spew_sdump` and `spew_sprintf` give the same
   as text. Maps are sorted, and all pointers have the same address.
 - **`plugin`** is refused: the agent runs no programs for a template.
+- **`sprig_genPrivateKey \"dsa\"`** is refused: nothing takes such keys any more. rsa, ecdsa and ed25519 are made.
+- **`sprig_urlJoin`** refuses a user or password with a character that has to be escaped there, such as `/`, `?` or `#`,
+  where sprig leaves both out without a word: escape them, `sprig_replace \"/\" \"%2F\"`.
+- **`env`** knows where Vault is by the names of both agents, `VAULT_ADDR` and `BAO_ADDR` and so on.
+- **Limits.** A render ends with an error after ten million steps, about two seconds of work, with more than 8 MiB of
+  output or of one text, or when all that it holds at one time is more than 32 MiB. Templates may call each other some
+  fifty thousand levels deep.
 ";
 
 #[test]

@@ -36,6 +36,7 @@ mod support;
 mod template;
 mod template_cost;
 mod template_crypto;
+mod template_limits;
 mod template_oracle;
 mod vault_helm;
 mod webhook;

@@ -103,12 +103,11 @@ fn errors_show_the_line_and_what_may_help() {
 #[test]
 fn a_secret_that_canned_data_lacks_is_named() {
     let place = Place::new();
-    let near =
-        format!("no secret \"secret/db\" in {}, did you mean \"secret/data/db\"?\n", place.data);
-    let error = place.error("{{ len (secret \"secret/db\") }}");
+    let near = format!("no secret \"secret/dc\" in {}, did you mean \"secret/db\"?\n", place.data);
+    let error = place.error("{{ len (secret \"secret/dc\") }}");
     assert!(error.ends_with(&near) && error.lines().count() == 4, "{error}");
     // Where the template can do without, it is a word beside the text.
-    let file = place.file("t", "[{{ with secret \"secret/db\" }}x{{ end }}{{ file \"/etc/motd\" }}{{ file \"/x\" }}{{ secrets \"secret\" }}]");
+    let file = place.file("t", "[{{ with secret \"secret/dc\" }}x{{ end }}{{ file \"/etc/motd\" }}{{ file \"/x\" }}{{ secrets \"secret\" }}]");
     let done = place.render(&[&file]);
     let none = format!("no file \"/x\" in {}, which has \"/etc/motd\"\n", place.data);
     assert_eq!((done.code(), done.out.as_str()), (0, "[hello[a b]]"), "{}", done.err);

@@ -60,12 +60,12 @@ fn allocations(text: &str) -> usize {
 #[test]
 fn a_render_allocates_for_itself_and_not_for_what_it_prints() {
     let url = allocations(URL);
-    // The output, and the map of the secret, which a template may change.
-    assert_eq!(url, 2, "allocations for a database URL");
-    assert_eq!(allocations("{{ env \"HOME\" }}x"), 1, "allocations for an output alone");
-    // The list of the entries, the two variables, and an output that doubles as it grows.
+    // The output, what is open, and the map of the secret, which a template may change.
+    assert_eq!(url, 3, "allocations for a database URL");
+    assert_eq!(allocations("{{ env \"HOME\" }}x"), 2, "allocations for an output alone");
+    // The list of the entries, what goes over it, the two variables, and an output that doubles as it grows.
     let lines = allocations(LINES);
-    assert!(lines <= url + 8, "{lines} allocations for 200 lines");
+    assert!(lines <= url + 10, "{lines} allocations for 200 lines");
 }
 
 /// A template is parsed once: rendering again must not come near the cost of parsing.

@@ -155,7 +155,8 @@ fn text(string: &str, indent: usize, out: &mut String) {
     }
 }
 
-/// Whether YAML 1.1 or 1.2 could read the word as something else than a text.
+/// Whether YAML 1.1 or 1.2 could read the word as something else than a text, or Ruby's reader: `1,000` is a
+/// number to it, `:x` a symbol.
 fn ambiguous(string: &str) -> bool {
     const WORDS: [&str; 14] =
         ["", "~", "=", "<<", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan"];
@@ -164,7 +165,20 @@ fn ambiguous(string: &str) -> bool {
         c.is_ascii_hexdigit()
             || matches!(
                 c,
-                'x' | 'X' | 'o' | 'O' | '_' | '+' | '-' | '.' | ':' | 'T' | 't' | 'Z' | 'z' | ' '
+                'x' | 'X'
+                    | 'o'
+                    | 'O'
+                    | '_'
+                    | '+'
+                    | '-'
+                    | '.'
+                    | ','
+                    | ':'
+                    | 'T'
+                    | 't'
+                    | 'Z'
+                    | 'z'
+                    | ' '
             )
     };
     let unsigned = string.strip_prefix(['+', '-']).unwrap_or(string);
@@ -172,7 +186,10 @@ fn ambiguous(string: &str) -> bool {
     let numeric_start = point.unwrap_or(unsigned).starts_with(|c: char| c.is_ascii_digit());
     let no_number = point
         .is_some_and(|rest| rest.eq_ignore_ascii_case("inf") || rest.eq_ignore_ascii_case("nan"));
-    WORDS.contains(&&*lower) || no_number || (numeric_start && string.chars().all(number))
+    WORDS.contains(&&*lower)
+        || string.starts_with(':')
+        || no_number
+        || (numeric_start && string.chars().all(number))
 }
 
 /// Whether a text needs no quotes: no indicator in front, nothing that ends a plain text inside.

@@ -30,11 +30,13 @@ const YAML_KEY_MAX: usize = 1024;
 ///
 /// - `env`: `export NAME='value'` lines for `sh`'s `.`.
 /// - `dotenv`: `NAME="value"` lines. Values without `"`, `\`, `$` and backtick stand in double quotes
-///   with `\n` and `\r` for line ends; most others in single quotes as they are; only a value that also
-///   has a single quote, a line end, two backslashes in a row or one at its end needs `\"`, `\\` and `\$`
-///   in double quotes. The parsers of Node, Python, Ruby, Go, Rust and Docker Compose agree about the
-///   first two; the third is for Go, Ruby, Rust and Compose (Python keeps the backslash of `\$`, Node
-///   every backslash but those of line ends).
+///   with `\n` and `\r` for line ends; most others in single quotes as they are. The parsers of Node,
+///   Python, Ruby, Go, Rust and Docker Compose agree about these two. A value of the second kind that also
+///   has a single quote, two backslashes in a row or one at its end stands without quotes, unless it has
+///   `#`, `$`, a line end, a quote in front or blanks at its ends: so Node, Python, Go and Compose take it
+///   as it is (Ruby drops backslashes there, Rust takes no blanks and drops quotes). What is left needs
+///   `\"`, `\\` and `\$` in double quotes, for Go, Ruby, Rust and Compose (Python keeps the backslash of
+///   `\$`, Node every backslash but those of line ends).
 /// - `properties`: `java.util.Properties`, as its `store` escapes, pure ASCII.
 /// - `yaml`: a YAML document that readers of 1.1 and 1.2 take alike.
 /// - `raw:KEY`: the value of one key and not a byte more; a dotted path leads into nested values where

@@ -19,16 +19,26 @@ pub(super) fn sh(text: &str, out: &mut String) {
     out.push('\'');
 }
 
-/// See [`super::Format`] for the three ways and who reads them.
+/// See [`super::Format`] for the four ways and who reads them.
 pub(super) fn dotenv(text: &str, out: &mut String) {
     let has_special = text.contains(['"', '\\', '$', '`']);
+    let has_line_end = text.contains(['\n', '\r']);
     // Some parsers read `\\` and `\'` as escapes even there.
     let is_literal =
-        !text.contains(['\'', '\n', '\r']) && !text.contains(r"\\") && !text.ends_with('\\');
+        !has_line_end && !text.contains(['\'']) && !text.contains(r"\\") && !text.ends_with('\\');
+    // Without quotes a comment, a variable and blanks at the ends would be none of the value.
+    let is_bare = !has_line_end
+        && !text.contains(['#', '$'])
+        && !text.starts_with(['"', '\'', '`'])
+        && text.trim().len() == text.len();
     if has_special && is_literal {
         out.push('\'');
         out.push_str(text);
         out.push('\'');
+        return;
+    }
+    if has_special && is_bare {
+        out.push_str(text);
         return;
     }
     out.push('"');

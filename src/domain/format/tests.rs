@@ -17,6 +17,11 @@ const HOSTILE: &[&str] = &[
     "$(id) `id` $HOME ${HOME} \\$x",
     "back\\slash\\n",
     "ends in backslash\\",
+    "\\\\server\\share\\",
+    "both ' and \"",
+    "\\\\ # no comment",
+    "\\\\ $HOME",
+    " \\\\ ",
     "two\nlines\n",
     "\r\n\ttab",
     "-----BEGIN KEY-----\nMIIB=\n-----END KEY-----\n",
@@ -36,6 +41,10 @@ const HOSTILE: &[&str] = &[
 
 /// What some YAML reads as something else than a string.
 const MISREAD: &[&str] = &[
+    "1,000",
+    "-1,000.5",
+    ":x",
+    ":a b",
     "null",
     "Null",
     "~",
@@ -80,7 +89,6 @@ const PLAIN: &[&str] = &[
     "http://x:80/?a=b&c",
     "-x",
     "?x",
-    ":x",
     "it's",
     "a\"b",
     "x#y",
@@ -126,12 +134,21 @@ fn env_is_read_back_by_sh() {
     assert_eq!(read, named.values().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// The rules of Go's godotenv and Ruby's dotenv, strictly: one line each, quotes around everything.
+/// The rules of Go's godotenv, strictly: one line each. What has no quotes is as it stands, and must hold nothing
+/// that a parser of Python, Node, Go or Compose would take for a comment, a variable, a quote or a blank.
 fn read_dotenv(text: &str) -> BTreeMap<String, String> {
     let mut read = BTreeMap::new();
     let mut rest = text;
     while let Some((name, after)) = rest.split_once('=') {
         let quote = after.chars().next().unwrap();
+        if !['"', '\''].contains(&quote) {
+            let (value, next) = after.split_once('\n').unwrap();
+            assert!(!value.contains(['#', '$', '\r']) && value.trim() == value, "{value:?}");
+            assert!(!value.starts_with('`') && value.contains(['\\', '"', '`']), "{value:?}");
+            read.insert(name.to_owned(), value.to_owned());
+            rest = next;
+            continue;
+        }
         let (mut value, mut chars) = (String::new(), after.chars());
         chars.next();
         loop {

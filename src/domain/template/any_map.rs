@@ -4,10 +4,47 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::live::Counted;
 use super::value::{Text, Value};
 
 /// Entries in the order in which Go prints and ranges over them.
-pub(crate) type AnyMap<'a> = Rc<BTreeMap<Key<'a>, Value<'a>>>;
+#[derive(Clone)]
+pub(crate) struct AnyMap<'a>(Rc<Counted<Box<[Entry<'a>]>>>);
+
+type Entry<'a> = (Key<'a>, Value<'a>);
+
+/// What a map takes beside its entries.
+const BYTES_PER_MAP: usize = 64;
+
+impl<'a> AnyMap<'a> {
+    pub(crate) fn new(entries: BTreeMap<Key<'a>, Value<'a>>) -> Self {
+        let entries: Box<[Entry<'a>]> = entries.into_iter().collect();
+        let bytes = size_of_val(&*entries).saturating_add(BYTES_PER_MAP);
+        Self(Rc::new(Counted::new(entries, bytes)))
+    }
+
+    pub(crate) fn get(&self, key: &Key<'_>) -> Option<&Value<'a>> {
+        let at = self.0.binary_search_by(|(own, _)| own.cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// An entry by its place in the order.
+    pub(crate) fn at(&self, i: usize) -> Option<&Entry<'a>> {
+        self.0.get(i)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key<'a>, &Value<'a>)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// A key. Keys of different types are different, whatever their values.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::go::{duration, layout};
+use super::live::Counted;
 use super::moment::{self, Moment, Zone};
 use super::semver::Version;
 use super::value::Value;
@@ -19,7 +20,7 @@ pub(crate) enum Named {
     /// `time.Time`
     Time(Rc<Moment>),
     /// `semver.Version`, or a pointer to one.
-    Version(Rc<Version>, Holding),
+    Version(Rc<Counted<Version>>, Holding),
     /// `time.Weekday`; Sunday is 0.
     Weekday(i64),
 }

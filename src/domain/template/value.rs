@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::any_map::AnyMap;
 use super::budget::Meter;
 use super::error::Result;
+use super::live::{Counted, Held};
 use super::named::Named;
 use crate::base::json::Json;
 use crate::domain::vault::{Auth, Reading, WrapInfo};
@@ -21,8 +22,38 @@ pub(crate) enum Text<'a> {
     /// Of the snapshot or the template.
     Borrowed(&'a [u8]),
     /// Made by a function.
-    Shared(Rc<[u8]>),
+    Shared(Rc<Counted<Box<[u8]>>>),
+    /// So many bytes of such a text, from one on, as Go cuts its strings.
+    Part(Rc<Counted<Box<[u8]>>>, u32, u32),
 }
+
+impl Text<'_> {
+    /// A part of this text, without a copy; the whole stays as long as the part.
+    pub(crate) fn part(&self, from: usize, to: usize) -> Self {
+        let (whole, start) = match self {
+            Self::Borrowed(bytes) => {
+                return Self::Borrowed(bytes.get(from..to).unwrap_or_default());
+            }
+            Self::Shared(whole) => (whole, 0),
+            Self::Part(whole, start, _) => (whole, *start),
+        };
+        match (u32::try_from(from), u32::try_from(to)) {
+            (Ok(from), Ok(to)) if self.get(from as usize..to as usize).is_some() => {
+                Self::Part(Rc::clone(whole), start + from, to - from)
+            }
+            _ => Self::from(self.get(from..to).unwrap_or_default().to_vec()),
+        }
+    }
+}
+
+/// What a text takes beside its bytes: counters, and what the allocator adds to two pieces of memory.
+const BYTES_PER_TEXT: usize = 64;
+
+/// The same for the items of a list.
+const BYTES_PER_LIST: usize = 80;
+
+/// What a map takes beside its entries.
+const BYTES_PER_MAP: usize = 112;
 
 impl Deref for Text<'_> {
     type Target = [u8];
@@ -31,13 +62,18 @@ impl Deref for Text<'_> {
         match self {
             Self::Borrowed(bytes) => bytes,
             Self::Shared(bytes) => bytes,
+            Self::Part(bytes, start, length) => {
+                let (start, length) = (*start as usize, *length as usize);
+                bytes.get(start..start + length).unwrap_or_default()
+            }
         }
     }
 }
 
 impl From<Vec<u8>> for Text<'_> {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Shared(bytes.into())
+        let held = bytes.len().saturating_add(BYTES_PER_TEXT);
+        Self::Shared(Rc::new(Counted::new(bytes.into_boxed_slice(), held)))
     }
 }
 
@@ -58,6 +94,12 @@ impl PartialOrd for Text<'_> {
 impl Ord for Text<'_> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (**self).cmp(&**other)
+    }
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
@@ -167,11 +209,21 @@ pub(crate) struct List<'a> {
 /// Capacities of a growing list of interfaces.
 const GROWN: [usize; 13] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 848, 1280];
 
-struct Items<'a>(Vec<Value<'a>>);
+struct Items<'a> {
+    values: Vec<Value<'a>>,
+    _held: Held,
+}
 
 impl<'a> List<'a> {
     pub(crate) fn new(of: Of, items: Vec<Value<'a>>) -> Self {
-        Self { of, is_nil: false, is_grown: false, items: Rc::new(Items(items)) }
+        let bytes = items.capacity().saturating_mul(size_of::<Value<'_>>());
+        let held = Held::new(bytes.saturating_add(BYTES_PER_LIST));
+        Self {
+            of,
+            is_nil: false,
+            is_grown: false,
+            items: Rc::new(Items { values: items, _held: held }),
+        }
     }
 
     /// A list of a JSON text.
@@ -208,7 +260,7 @@ impl<'a> Deref for List<'a> {
     type Target = [Value<'a>];
 
     fn deref(&self) -> &[Value<'a>] {
-        &self.items.0
+        &self.items.values
     }
 }
 
@@ -221,8 +273,7 @@ pub(crate) enum MapOf {
     Text,
 }
 
-/// The entries of a map, sorted by key.
-pub(crate) type Entries<'a> = BTreeMap<Text<'a>, Value<'a>>;
+pub(crate) use super::entries::Entries;
 
 /// A Go map: shared, mutable, sorted.
 #[derive(Clone)]
@@ -235,6 +286,7 @@ struct MapCell<'a> {
     entries: RefCell<Entries<'a>>,
     /// A nil map: empty, but `null` in JSON. Until something is put into it.
     is_nil: Cell<bool>,
+    _held: Held,
 }
 
 impl<'a> Map<'a> {
@@ -244,12 +296,13 @@ impl<'a> Map<'a> {
             source: Cell::new(None),
             entries: RefCell::new(entries),
             is_nil: Cell::new(false),
+            _held: Held::new(BYTES_PER_MAP),
         }))
     }
 
     /// Go's nil map.
     pub(crate) fn nil(of: MapOf) -> Self {
-        let map = Self::new(of, BTreeMap::new());
+        let map = Self::new(of, Entries::new());
         map.0.is_nil.set(true);
         map
     }
@@ -269,7 +322,7 @@ impl<'a> Map<'a> {
 
     /// A view of an object of a secret.
     pub(crate) fn of_json(source: &'a BTreeMap<String, Json>) -> Self {
-        let map = Self::new(MapOf::Any, BTreeMap::new());
+        let map = Self::new(MapOf::Any, Entries::new());
         map.0.source.set(Some(source));
         map
     }
@@ -309,7 +362,7 @@ impl<'a> Map<'a> {
 
     pub(crate) fn remove(&self, key: &[u8]) {
         self.unpack();
-        let _old = self.0.entries.borrow_mut().remove(key);
+        self.0.entries.borrow_mut().remove(key);
     }
 
     /// All entries as they are now; later changes of the map do not disturb who walks them.
@@ -334,7 +387,9 @@ impl<'a> Map<'a> {
             meter.step()?;
             match value {
                 Value::Map(map) if Rc::ptr_eq(&map.0, &self.0) => return Ok(true),
-                Value::Map(map) => queue.extend(map.0.entries.borrow().values().cloned()),
+                Value::Map(map) => {
+                    queue.extend(map.0.entries.borrow().iter().map(|(_, value)| value.clone()));
+                }
                 Value::List(list) => queue.extend(list.iter().cloned()),
                 Value::Secret(view) => queue.push(Value::Map(view.data.clone())),
                 _ => {}
@@ -356,13 +411,17 @@ fn is_fixed(value: &Json) -> bool {
 /// Values can nest as deep as a template has steps, so they are dropped without recursion.
 impl Drop for Items<'_> {
     fn drop(&mut self) {
-        bury(std::mem::take(&mut self.0));
+        if self.values.iter().any(|value| matches!(value, Value::List(_) | Value::Map(_))) {
+            bury(std::mem::take(&mut self.values));
+        }
     }
 }
 
 impl Drop for MapCell<'_> {
     fn drop(&mut self) {
-        bury(std::mem::take(self.entries.get_mut()).into_values().collect());
+        let mut values = Vec::new();
+        self.entries.get_mut().take_values(&mut values);
+        bury(values);
     }
 }
 
@@ -371,12 +430,12 @@ fn bury(mut queue: Vec<Value<'_>>) {
         match value {
             Value::List(mut list) => {
                 if let Some(items) = Rc::get_mut(&mut list.items) {
-                    queue.append(&mut items.0);
+                    queue.append(&mut items.values);
                 }
             }
             Value::Map(mut map) => {
                 if let Some(cell) = Rc::get_mut(&mut map.0) {
-                    queue.extend(std::mem::take(cell.entries.get_mut()).into_values());
+                    cell.entries.get_mut().take_values(&mut queue);
                 }
             }
             _ => {}

@@ -225,8 +225,8 @@ fn plan(life: Life, config: &AgentConfig) -> Plan {
 const LOGIN_BACKOFF_DEFAULT: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_mins(5));
 
-/// The environment of commands, which templates see as well: the agent's own, and where Vault is. The
-/// token is not in it.
+/// The environment of commands, which templates see as well: the agent's own, and where Vault is, by the names
+/// that Vault's and OpenBao's agents have for it. The token is not in it.
 fn command_environment(environment: &Environment, vault: &Connection) -> Environment {
     let is_plain = vault.address.starts_with("http:");
     let skip_verify = (vault.tls_skip_verify || is_plain).then(|| "true".to_owned());
@@ -243,7 +243,13 @@ fn command_environment(environment: &Environment, vault: &Connection) -> Environ
     ];
     let settings = settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let mut env: BTreeMap<_, _> = environment.clone();
-    env.extend(settings);
+    for (name, value) in settings {
+        // OpenBao's agent has its own names for the same.
+        if let Some(name) = name.strip_prefix("VAULT_") {
+            env.insert(format!("BAO_{name}"), value.clone());
+        }
+        env.insert(name, value);
+    }
     env
 }
 

@@ -82,7 +82,57 @@ fn snapshot(data: &Json) -> Result<Snapshot, String> {
             }
         }
     }
+    add_spellings(&mut snapshot);
     Ok(snapshot)
+}
+
+/// A secret of KV 2 is found with and without the `data/` of its API, as it is by an agent that knows the mount.
+fn add_spellings(snapshot: &mut Snapshot) {
+    let mut added = Vec::new();
+    for (want, found) in &snapshot.found {
+        if let (Want::Read { path }, Found::Reading(reading)) = (want, found)
+            && has_kv2_shape(&reading.data)
+        {
+            added.extend(spellings(path).into_iter().map(|path| (path, found.clone())));
+        }
+    }
+    for (path, found) in added {
+        let _written = snapshot.found.entry(Want::Read { path }).or_insert(found);
+    }
+}
+
+/// Whether the data is that of a KV 2 secret, which may lack its metadata in canned answers.
+fn has_kv2_shape(data: &Json) -> bool {
+    let Some(members) = data.as_object() else { return false };
+    let is_data = matches!(members.get("data"), Some(Json::Object(_) | Json::Null));
+    is_data && members.keys().all(|key| key == "data" || key == "metadata")
+}
+
+/// The other ways to write the path of a KV 2 secret. Where its mount ends is not known, so that `data` may stand
+/// after any part of it.
+fn spellings(path: &str) -> Vec<String> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let of = |parts: &[&[&str]]| parts.concat().join("/");
+    let after_mount = parts.iter().skip(1).position(|part| *part == "data");
+    if let Some(at) = after_mount
+        && let (Some(before), Some(after)) = (parts.get(..=at), parts.get(at + 2..))
+    {
+        return vec![of(&[before, after])];
+    }
+    let cuts = (1..parts.len()).filter_map(|at| parts.split_at_checked(at));
+    cuts.map(|(before, after)| of(&[before, &["data"], after])).collect()
+}
+
+/// What the formats take for the data of a secret: a canned answer of KV 2 needs no metadata.
+pub(super) fn with_version(data: &Json) -> Json {
+    let mut data = data.clone();
+    if has_kv2_shape(&data)
+        && let Json::Object(members) = &mut data
+    {
+        let version = BTreeMap::from([("version".to_owned(), Json::Number("1".into()))]);
+        members.entry("metadata".to_owned()).or_insert(Json::Object(version));
+    }
+    data
 }
 
 const WANT_INTERFACES: &str = "interfaces: want each to be {\"name\": NAME, \"flags\": [FLAG], \"addresses\": [\"10.0.0.1/24\"]}";
@@ -110,9 +160,10 @@ fn object<'j>(key: &str, value: &'j Json) -> Result<&'j BTreeMap<String, Json>, 
     value.as_object().ok_or_else(|| format!("{key}: want a JSON object"))
 }
 
-/// As templates' paths are looked up.
+/// As templates' paths are looked up: empty parts are none.
 pub(super) fn trimmed(path: &str) -> String {
-    path.trim().trim_matches('/').to_owned()
+    let parts = path.trim().split('/').filter(|part| !part.is_empty());
+    parts.collect::<Vec<&str>>().join("/")
 }
 
 /// A line for each thing that was asked for and is not in the file: what there is instead.
@@ -129,7 +180,12 @@ pub(super) fn missing(file: &str, wants: &BTreeSet<Want>, snapshot: &Snapshot) -
         }
         let kind = std::mem::discriminant(&there);
         let same = snapshot.found.keys().filter(|known| std::mem::discriminant(*known) == kind);
-        let known: Vec<&str> = same.map(Want::path).collect();
+        let mut known: Vec<&str> = same.map(Want::path).collect();
+        // One spelling of each is enough to read.
+        let others: Vec<String> = known.iter().flat_map(|path| spellings(path)).collect();
+        if matches!(there, Want::Read { .. }) {
+            known.retain(|path| !path.contains("/data/") || !others.iter().any(|o| o == path));
+        }
         let (one, key) = match there {
             Want::Certificate { .. } => ("certificate", "certificates"),
             Want::File { .. } => ("file", "files"),

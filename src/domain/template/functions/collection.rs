@@ -94,7 +94,7 @@ fn is_in(eval: &mut Eval<'_>, list: &Value<'_>, value: &Value<'_>) -> Result<boo
     }
     match (list, value) {
         (Value::List(items), _) => {
-            eval.meter.steps(items.len())?;
+            eval.meter.look(items.len())?;
             Ok(items.iter().any(same))
         }
         (Value::Text(text), Value::Text(part)) | (Value::Number(text), Value::Number(part)) => {
@@ -110,7 +110,7 @@ fn nothing_is_in(eval: &mut Eval<'_>, list: &Value<'_>) -> Result<bool> {
     let is_text = |value: &Value<'_>| matches!(value, Value::Text(_) | Value::Number(_));
     let meets_text = match list {
         Value::List(items) => {
-            eval.meter.steps(items.len())?;
+            eval.meter.look(items.len())?;
             items.iter().any(is_text)
         }
         other => is_text(other),
@@ -218,7 +218,7 @@ pub(super) fn merge<'a>(
         return Err(Fault::new("maps nested too deeply to merge"));
     }
     // Each is looked up and copied.
-    eval.meter.steps(from.len().saturating_mul(2))?;
+    eval.meter.elements(from.len().saturating_mul(2))?;
     if !from.is_nil() {
         to.make();
     }
@@ -238,7 +238,7 @@ pub(super) fn merge<'a>(
 fn set<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], replaces: bool) -> Result<Value<'a>> {
     let key = values.text_at(1);
     if replaces || !eval.scratch.contains_key(key) {
-        eval.meter.text(key.len())?;
+        eval.meter.room(key.len())?;
         eval.meter.elements(1)?;
         eval.scratch.insert(Text::from(key.to_vec()), values.value_at(2));
     }

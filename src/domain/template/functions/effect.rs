@@ -47,7 +47,8 @@ fn write_to_file<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<
         return Err(Fault::new("the path is empty"));
     }
     let newline: &[u8] = if flags.contains("newline") { b"\n" } else { b"" };
-    eval.meter.text(content.len())?;
+    let paths = (0..3).map(|i| values.text_at(i).len()).sum::<usize>();
+    eval.meter.keep(content.len().saturating_add(paths).saturating_add(size_of::<FileWrite>()))?;
     eval.writes.push(FileWrite {
         path: text(0),
         user: text(1),

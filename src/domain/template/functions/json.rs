@@ -1,12 +1,12 @@
 //! JSON as Go's encoding/json writes and reads it.
 
+use super::json_read::{self, Document};
 use super::{Arguments, Function, Param, call};
-use crate::base::json::Json;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{float, layout};
 use crate::domain::template::named::Named;
-use crate::domain::template::value::{Entries, List, Map, Text, Value};
+use crate::domain::template::value::{Entries, Map, Value};
 
 use Param::Any;
 
@@ -17,7 +17,7 @@ pub(super) const TABLE: &[Function] = &[
         "sprig_fromJson",
         &[Param::Text],
         "the value of a JSON text, nil when it is none",
-        |e, v| parse_json_strictly(e, v).or(Ok(Value::Nil)),
+        parse_json_leniently,
     ),
     call("sprig_mustFromJson", &[Param::Text], "the value of a JSON text", parse_json_strictly),
     call("sprig_mustToJson", &[Any], "JSON", |e, v| to_json(e, v, HTML, false)),
@@ -228,66 +228,22 @@ fn parse_json<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>
     parse_json_strictly(eval, values)
 }
 
-/// The text itself stays out of errors; it may be a secret.
+fn read_document<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Document<'a>> {
+    let Some(Value::Text(text) | Value::Number(text)) = values.first() else {
+        return Err(Fault::new("no JSON"));
+    };
+    json_read::document(&mut eval.meter, text)
+}
+
 fn parse_json_strictly<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let text = values.text_at(0);
-    count_document(eval, text)?;
-    let json = Json::parse(text).map_err(|error| Fault::new(error.to_string()))?;
-    of_json(eval, json)
-}
-
-/// Before a text is read: its values stand in memory twice for a while, and what is nested is read once for
-/// every level around it.
-fn count_document(eval: &mut Eval<'_>, text: &[u8]) -> Result<()> {
-    let (mut elements, mut maps, mut depth, mut depth_max) = (0, 0, 0_usize, 0);
-    let (mut in_string, mut is_escaped) = (false, false);
-    for byte in text {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = in_string,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b',' => elements += 1,
-            b'[' | b'{' => {
-                elements += 1;
-                maps += usize::from(*byte == b'{');
-                depth += 1;
-                depth_max = depth_max.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+    let document = read_document(eval, values)?;
+    if document.is_out_of_range {
+        return Err(Fault::new("a JSON number that is out of range"));
     }
-    eval.meter.text(text.len())?;
-    eval.meter.read(text.len().saturating_mul(depth_max) / BYTES_SKIPPED)?;
-    eval.meter.elements(elements)?;
-    eval.meter.maps(maps)
+    Ok(document.value)
 }
 
-/// Bytes that are passed over in the time of one that is read.
-const BYTES_SKIPPED: usize = 4;
-
-/// Owned values, numbers as floats.
-fn of_json<'a>(eval: &mut Eval<'a>, json: Json) -> Result<Value<'a>> {
-    Ok(match json {
-        Json::Null => Value::Nil,
-        Json::Bool(truth) => Value::Bool(truth),
-        Json::Number(text) => {
-            let number = text.parse().ok().filter(|n: &f64| n.is_finite());
-            Value::Float(number.ok_or_else(|| Fault::new("a JSON number that is out of range"))?)
-        }
-        Json::String(text) => Value::Text(Text::from(text.into_bytes())),
-        Json::Array(items) => {
-            eval.meter.elements(items.len())?;
-            let items = items.into_iter().map(|item| of_json(eval, item));
-            List::of_json(items.collect::<Result<_>>()?)
-        }
-        Json::Object(members) => {
-            eval.meter.maps(1)?;
-            eval.meter.elements(members.len())?;
-            let entries = members.into_iter();
-            let entries = entries.map(|(k, v)| Ok((k.into_bytes().into(), of_json(eval, v)?)));
-            Map::any(entries.collect::<Result<_>>()?)
-        }
-    })
+/// Sprig hands out what Go made of a text whose numbers are out of range, and nothing of what is no JSON.
+fn parse_json_leniently<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
+    Ok(read_document(eval, values).map_or(Value::Nil, |document| document.value))
 }

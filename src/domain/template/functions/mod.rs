@@ -10,6 +10,7 @@ mod effect;
 mod encoding;
 mod examples;
 mod json;
+mod json_read;
 mod md5;
 mod moment;
 mod number;
@@ -36,7 +37,7 @@ use super::error::Result;
 use super::go::builtins;
 use super::go::eval::Eval;
 use super::named::{Holding, Named};
-use super::value::{Map, Value};
+use super::value::{Map, Text, Value};
 
 /// A Go type that a parameter can have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,6 +143,8 @@ pub(crate) struct Function {
     pub(crate) is_variadic: bool,
     /// One line for the generated documentation.
     pub(crate) doc: &'static str,
+    /// Whether it counts itself what it does with its texts; else they count as read through.
+    pub(crate) counts_itself: bool,
     pub(crate) run: Run,
 }
 
@@ -187,7 +190,7 @@ pub(crate) const fn call(
     doc: &'static str,
     run: Code,
 ) -> Function {
-    Function { name, params, is_variadic: false, doc, run: Run::Call(run) }
+    Function { name, params, is_variadic: false, doc, counts_itself: false, run: Run::Call(run) }
 }
 
 /// A row whose last parameter repeats.
@@ -197,7 +200,7 @@ pub(crate) const fn many(
     doc: &'static str,
     run: Code,
 ) -> Function {
-    Function { name, params, is_variadic: true, doc, run: Run::Call(run) }
+    Function { name, params, is_variadic: true, doc, counts_itself: false, run: Run::Call(run) }
 }
 
 /// The table. Each part is sorted by name.
@@ -280,6 +283,7 @@ fn row(table: &'static [Function], name: &str) -> Option<&'static Function> {
 pub(crate) trait Arguments<'a> {
     fn value_at(&self, i: usize) -> Value<'a>;
     fn text_at(&self, i: usize) -> &[u8];
+    fn words_at(&self, i: usize) -> Text<'a>;
     fn int_at(&self, i: usize) -> i64;
     fn map_at(&self, i: usize) -> Map<'a>;
     fn list_at(&self, i: usize) -> &[Value<'a>];
@@ -295,6 +299,13 @@ impl<'a> Arguments<'a> for [Value<'a>] {
         match self.get(i) {
             Some(Value::Text(text) | Value::Number(text)) => text,
             _ => b"",
+        }
+    }
+
+    fn words_at(&self, i: usize) -> Text<'a> {
+        match self.get(i) {
+            Some(Value::Text(text) | Value::Number(text)) => text.clone(),
+            _ => Text::Borrowed(b""),
         }
     }
 

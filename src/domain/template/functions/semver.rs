@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
+use crate::domain::template::live::Counted;
 use crate::domain::template::named::{Holding, Named};
 use crate::domain::template::semver::{Constraint, Version};
 use crate::domain::template::value::Value;
@@ -73,7 +74,8 @@ pub(super) const POINTER_METHODS: &[Function] = &[
 ];
 
 fn held<'a>(version: Version, holding: Holding) -> Value<'a> {
-    Value::Named(Named::Version(Rc::new(version), holding))
+    let bytes = size_of::<Version>().saturating_add(version.original.len().saturating_mul(2));
+    Value::Named(Named::Version(Rc::new(Counted::new(version, bytes)), holding))
 }
 
 fn version<'v>(values: &'v [Value<'_>], i: usize) -> Result<&'v Version> {

@@ -18,7 +18,7 @@ pub(super) const TABLE: &[Function] = &[
         silent,
     ),
     many("spew_sdump", &[Any], "the arguments with their types, one below the other", |e, v| {
-        e.printed(|max| spew::sdump(v, max))
+        e.printed(&[], |max| spew::sdump(v, max))
     }),
     many(
         "spew_sprintf",
@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Function] = &[
         "the arguments by Go's format; %v, %+v, %#v show more of a value than those of printf",
         |e, v| match v.split_first() {
             Some((Value::Text(format), values)) => {
-                e.printed(|max| printf::spewed(format, values, max))
+                e.printed(&[], |max| printf::spewed(format, values, max))
             }
             _ => Ok(Value::EMPTY),
         },

@@ -1,11 +1,13 @@
 //! Sprig: lists. Those named `must…` behave the same: a wrong argument is an error in both.
 
+use std::collections::BTreeSet;
+
 use super::sprig_value::{same, shown, strings};
 use super::text::joined;
 use super::{Arguments, Code, Function, Param, call, many};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::value::{List, Of, Text, Value};
+use crate::domain::template::value::{List, Of, Value};
 
 use Param::{Any, Int, Text as Words};
 
@@ -27,11 +29,16 @@ const COMPACT: Code = |e, v| {
     let items = items(e, &list)?.iter().filter(|item| item.truth());
     Ok(List::any(items.cloned().collect()))
 };
-const FIRST: Code = |e, v| Ok(items(e, &v.value_at(0))?.first().cloned().unwrap_or(Value::Nil));
+const FIRST: Code = |_, v| match v.value_at(0) {
+    Value::List(items) => Ok(items.first().cloned().unwrap_or(Value::Nil)),
+    other => Err(not_a_list(&other)),
+};
 const HAS: Code = |e, v| match v.value_at(1) {
     list if list.is_nothing() => Ok(Value::Bool(false)),
     list => {
-        let items = items(e, &list)?;
+        let Value::List(items) = &list else {
+            return Err(not_a_list(&list));
+        };
         Ok(Value::Bool(holds(e, items, &v.value_at(0))?))
     }
 };
@@ -40,7 +47,10 @@ const INITIAL: Code = |e, v| {
     let items = items(e, &list)?.split_last();
     Ok(items.map_or_else(|| List::nil(Of::Any), |(_, rest)| List::any(rest.to_vec())))
 };
-const LAST: Code = |e, v| Ok(items(e, &v.value_at(0))?.last().cloned().unwrap_or(Value::Nil));
+const LAST: Code = |_, v| match v.value_at(0) {
+    Value::List(items) => Ok(items.last().cloned().unwrap_or(Value::Nil)),
+    other => Err(not_a_list(&other)),
+};
 const LIST: Code = |e, v| {
     e.meter.elements(v.len())?;
     Ok(List::any(v.to_vec()))
@@ -61,9 +71,24 @@ const REVERSE: Code = |e, v| {
 };
 const UNIQ: Code = |e, v| {
     let list = v.value_at(0);
+    let (mut texts, mut ints, mut others) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut out: Vec<Value<'_>> = Vec::new();
     for item in items(e, &list)? {
-        if !holds(e, &out, item)? {
+        // Finding one among the others takes some comparisons, and a place in a tree.
+        e.meter.elements(1)?;
+        let is_new = match item {
+            Value::Int(n) => ints.insert(*n),
+            Value::Text(text) => {
+                e.meter.read(text.len())?;
+                texts.insert(text)
+            }
+            other if holds(e, &others, other)? => false,
+            other => {
+                others.push(other.clone());
+                true
+            }
+        };
+        if is_new {
             out.push(item.clone());
         }
     }
@@ -96,8 +121,19 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_has", &[Any, Any], "whether the value is in the list", HAS),
     call("sprig_initial", &[Any], "all elements but the last", INITIAL),
     call("sprig_join", &[Words, Any], "the elements as one text, without nil", |e, v| {
-        let texts = strings(e, &v.value_at(1))?;
-        joined(e, v.text_at(0), texts.into_iter())
+        let list = v.value_at(1);
+        let items = if let Value::List(list) = &list { list } else { std::slice::from_ref(&list) };
+        let (separator, mut out, mut is_first) = (v.text_at(0), Vec::new(), true);
+        for item in items.iter().filter(|item| !item.is_nothing()) {
+            e.meter.step()?;
+            let text = shown(e, item)?;
+            e.meter.fits_text(out.len() + text.len() + separator.len())?;
+            if !std::mem::take(&mut is_first) {
+                out.extend_from_slice(separator);
+            }
+            out.extend_from_slice(&text);
+        }
+        e.copied(out)
     }),
     call("sprig_last", &[Any], "the last element, nil without one", LAST),
     many("sprig_list", &[Any], "a list of the arguments", LIST),
@@ -132,8 +168,12 @@ pub(super) const TABLE: &[Function] = &[
             Value::List(_) => strings(e, &list)?,
             other => vec![shown(e, &other)?],
         };
+        let comparisons = texts.len().checked_ilog2().unwrap_or(0);
+        let bytes = texts.iter().map(|text| text.len()).sum::<usize>();
+        e.meter.look(texts.len().saturating_mul(comparisons as usize))?;
+        e.meter.copy(bytes.saturating_mul(comparisons as usize))?;
         texts.sort_unstable();
-        Ok(List::texts(texts.into_iter().map(Text::from).collect()))
+        Ok(List::texts(texts))
     }),
     many("sprig_tuple", &[Any], "a list of the arguments", LIST),
     call("sprig_uniq", &[Any], "the elements, each once", UNIQ),
@@ -158,26 +198,31 @@ pub(super) const TABLE: &[Function] = &[
 fn items<'v, 'a>(eval: &mut Eval<'a>, value: &'v Value<'a>) -> Result<&'v [Value<'a>]> {
     match value {
         Value::List(list) => {
-            eval.meter.elements(list.len())?;
+            eval.meter.copies(list.len() + 1)?;
             Ok(list)
         }
-        other => Err(Fault::new(format!("want a list, not a {}", other.type_name()))),
+        other => Err(not_a_list(other)),
     }
 }
 
+fn not_a_list(value: &Value<'_>) -> Fault {
+    Fault::new(format!("want a list, not a {}", value.type_name()))
+}
+
 fn holds<'a>(eval: &mut Eval<'a>, items: &[Value<'a>], wanted: &Value<'a>) -> Result<bool> {
-    for item in items {
+    for (i, item) in items.iter().enumerate() {
         if same(eval, item, wanted, 0)? {
+            eval.meter.look(i)?;
             return Ok(true);
         }
     }
+    eval.meter.look(items.len())?;
     Ok(false)
 }
 
 fn slice<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let Value::List(list) = values.value_at(0) else {
-        let found = values.value_at(0);
-        return Err(Fault::new(format!("want a list, not a {}", found.type_name())));
+        return Err(not_a_list(&values.value_at(0)));
     };
     if list.is_empty() {
         return Ok(Value::Nil);
@@ -188,7 +233,7 @@ fn slice<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     };
     let part = index(1, 0).zip(index(2, list.len())).and_then(|(from, to)| list.get(from..to));
     let part = part.ok_or_else(|| Fault::new("the indices are not within the list"))?;
-    eval.meter.elements(part.len())?;
+    eval.meter.copies(part.len())?;
     Ok(Value::List(List::new(list.of, part.to_vec())))
 }
 

@@ -85,7 +85,7 @@ fn dict<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let mut entries = Entries::new();
     for pair in values.chunks(2) {
         let key = shown(eval, &pair.value_at(0))?;
-        entries.insert(Text::from(key), pair.get(1).cloned().unwrap_or(Value::EMPTY));
+        entries.insert(key, pair.get(1).cloned().unwrap_or(Value::EMPTY));
     }
     Ok(Map::any(entries))
 }

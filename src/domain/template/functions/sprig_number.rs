@@ -4,6 +4,7 @@ use std::num::IntErrorKind;
 
 use super::sprig_value::shown;
 use super::{Arguments, Code, Function, Param, call, many};
+use crate::domain::template::decimal::Decimal;
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::literal;
@@ -137,86 +138,20 @@ fn divided<'a>(values: &[Value<'a>], combine: fn(i64, i64) -> i64) -> Result<Val
 }
 
 fn decimals<'a>(eval: &mut Eval<'a>, values: &[Value<'a>], operator: char) -> Result<Value<'a>> {
-    eval.meter.steps(values.len().saturating_mul(STEPS_PER_DECIMAL))?;
     if values.iter().any(|value| !float(value).is_finite()) {
         return Err(Fault::new("infinity, or no number at all, is no decimal"));
     }
     if operator == '/' && values.from(1).iter().any(|value| float(value) == 0.0) {
         return Err(Fault::new("division by zero"));
     }
-    let numbers = values.iter().map(float);
-    let result = numbers.reduce(|a, b| Decimal::combine(a, b, operator));
-    Ok(Value::Float(result.unwrap_or(0.0)))
-}
-
-/// Each is printed and read again.
-const STEPS_PER_DECIMAL: usize = 4;
-
-/// `digits * 10^exponent`: sprig computes with decimals, so that 0.1 + 0.2 is 0.3.
-#[derive(Clone, Copy)]
-struct Decimal {
-    digits: i128,
-    exponent: i32,
-}
-
-/// Decimal places of a quotient.
-const PLACES: i32 = 16;
-
-impl Decimal {
-    fn of(number: f64) -> Option<Self> {
-        let text = format!("{number:e}");
-        let (mantissa, exponent) = text.split_once('e')?;
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let places = i32::try_from(fraction.len()).ok()?;
-        let digits = format!("{whole}{fraction}").parse().ok()?;
-        Some(Self { digits, exponent: exponent.parse::<i32>().ok()? - places })
+    let mut numbers = values.iter().map(|value| Decimal::of(float(value)));
+    let Some(mut result) = numbers.next() else { return Ok(Value::Float(0.0)) };
+    for number in numbers {
+        eval.meter.steps(result.cost(&number, operator))?;
+        result = result.combined(&number, operator);
     }
-
-    /// Numbers that decimals of this size cannot hold are combined as floats.
-    fn combine(a: f64, b: f64, operator: char) -> f64 {
-        let exact = Self::of(a).zip(Self::of(b)).and_then(|(a, b)| match operator {
-            '+' => a.plus(b),
-            '-' => a.plus(Self { digits: -b.digits, ..b }),
-            '*' => {
-                let digits = a.digits.checked_mul(b.digits)?;
-                Some(Self { digits, exponent: a.exponent + b.exponent })
-            }
-            _ => a.over(b),
-        });
-        let exact = exact.and_then(|d| format!("{}e{}", d.digits, d.exponent).parse().ok());
-        exact.unwrap_or(match operator {
-            '+' => a + b,
-            '-' => a - b,
-            '*' => a * b,
-            _ => a / b,
-        })
-    }
-
-    fn plus(self, other: Self) -> Option<Self> {
-        let exponent = self.exponent.min(other.exponent);
-        let digits = self.at(exponent)?.checked_add(other.at(exponent)?)?;
-        Some(Self { digits, exponent })
-    }
-
-    /// Rounded half away from zero.
-    fn over(self, other: Self) -> Option<Self> {
-        let shift = self.exponent.checked_sub(other.exponent)?.checked_add(PLACES)?;
-        let power = 10_i128.checked_pow(shift.unsigned_abs());
-        let (digits, divisor) = match (shift < 0, power.and_then(|n| other.digits.checked_mul(n))) {
-            (false, _) => (self.digits.checked_mul(power?)?, other.digits),
-            (true, Some(divisor)) => (self.digits, divisor),
-            (true, None) => return Some(Self { digits: 0, exponent: 0 }),
-        };
-        let (quotient, rest) = (digits.checked_div(divisor)?, digits % divisor);
-        let away = digits.signum() * divisor.signum();
-        let rounds = rest.unsigned_abs().checked_mul(2)? >= divisor.unsigned_abs();
-        Some(Self { digits: quotient + if rounds { away } else { 0 }, exponent: -PLACES })
-    }
-
-    fn at(self, exponent: i32) -> Option<i128> {
-        let shift = u32::try_from(self.exponent.checked_sub(exponent)?).ok()?;
-        self.digits.checked_mul(10_i128.checked_pow(shift)?)
-    }
+    eval.meter.steps(result.length())?;
+    Ok(Value::Float(result.float()))
 }
 
 fn round<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {

@@ -192,7 +192,9 @@ fn url_user(text: &str) -> std::result::Result<Vec<u8>, &'static str> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&byte))
     {
-        return Err("a character that no user has");
+        return Err(
+            "a user or password with a character that has to be escaped, such as %2F for /",
+        );
     }
     let part = |text| unescaped(text).map(|text| escaped(&text, b"$&+,;="));
     let parts: Option<Vec<Vec<u8>>> = text.splitn(2, ':').map(part).collect();

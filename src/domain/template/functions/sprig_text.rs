@@ -1,5 +1,6 @@
 //! Sprig: texts. Lengths and positions are bytes, as in Go.
 
+use super::regex::in_category;
 use super::sprig_words;
 use super::text::{cased, count_find, cut, find, part, pieces, replaced, trim, trim_space};
 use super::uppercase::{lower, lower_char, mapped, title_char, upper, upper_char};
@@ -100,7 +101,7 @@ pub(super) const TABLE: &[Function] = &[
         |e, v| numbered(e, v.text_at(1), v.text_at(0), usize::MAX),
     ),
     call("sprig_splitList", &[Words, Words], "the pieces between separators", |e, v| {
-        cut(e, v.text_at(1), v.text_at(0))
+        cut(e, &v.words_at(1), v.text_at(0))
     }),
     call(
         "sprig_splitn",
@@ -130,12 +131,16 @@ pub(super) const TABLE: &[Function] = &[
     }),
     call("sprig_swapcase", &[Words], "upper case for lower case and the reverse", |e, v| {
         cased(e, v, |text| {
+            // Go's letters: others may have cases too, such as the Roman numerals.
+            let [lower, upper, title] = ["Ll", "Lu", "Lt"].map(in_category);
             let mut after_space = true;
             mapped(text, |c| {
-                let swapped = if c.is_lowercase() {
+                let swapped = if lower(c) {
                     if after_space { title_char(c) } else { upper_char(c) }
-                } else {
+                } else if upper(c) || title(c) {
                     lower_char(c)
+                } else {
+                    c
                 };
                 after_space = c.is_whitespace();
                 swapped
@@ -228,11 +233,11 @@ pub(super) const TABLE: &[Function] = &[
     ),
 ];
 
-/// Bytes that finding words takes for each byte of the text.
-const BYTES_PER_WORD_BYTE: usize = 64;
+/// Finding words takes so many times as long as reading through a text.
+const WORDS_COST: usize = 16;
 
 fn connected<'a>(eval: &mut Eval<'a>, text: &[u8], connector: char) -> Result<Value<'a>> {
-    eval.meter.output(text.len().saturating_mul(BYTES_PER_WORD_BYTE))?;
+    eval.meter.read(text.len().saturating_mul(WORDS_COST))?;
     eval.meter.text(text.len().saturating_mul(2))?;
     eval.made(sprig_words::connected(text, connector))
 }

@@ -63,11 +63,13 @@ pub(super) const TABLE: &[Function] = &[
     call("sprig_mustDeepCopy", &[Any], "a copy that shares nothing", COPY),
     many("sprig_quote", &[Any], "the arguments in double quotes, without nil", |e, v| {
         let texts = texts(e, v)?;
+        let bytes = texts.iter().map(|text| text.len()).fold(0, usize::saturating_add);
+        e.meter.read(bytes.saturating_mul(QUOTING_COST))?;
         joined(e, b" ", texts.into_iter().map(|text| quote::quote(&text, false).into_bytes()))
     }),
     many("sprig_squote", &[Any], "the arguments in single quotes, without nil", |e, v| {
         let texts = texts(e, v)?;
-        joined(e, b" ", texts.into_iter().map(|text| [b"'", text.as_slice(), b"'"].concat()))
+        joined(e, b" ", texts.into_iter().map(|text| [b"'", &*text, b"'"].concat()))
     }),
     call(
         "sprig_ternary",
@@ -76,12 +78,11 @@ pub(super) const TABLE: &[Function] = &[
         |_, v| Ok(v.value_at(usize::from(!v.value_at(2).truth()))),
     ),
     call("sprig_toString", &[Any], "the value as text", |e, v| {
-        let text = shown(e, &v.value_at(0))?;
-        e.made(text)
+        Ok(Value::Text(shown(e, &v.value_at(0))?))
     }),
     call("sprig_toStrings", &[Any], "a list of the values as texts, without nil", |e, v| {
         let texts = strings(e, &v.value_at(0))?;
-        Ok(List::texts(texts.into_iter().map(Text::from).collect()))
+        Ok(List::texts(texts))
     }),
     call("sprig_typeIs", &[Words, Any], "whether the value is of this type", |_, v| {
         Ok(Value::Bool(v.value_at(1).type_name().as_bytes() == v.text_at(0)))
@@ -102,32 +103,33 @@ pub(super) const TABLE: &[Function] = &[
     }),
 ];
 
+/// Quoting a text takes so many times as long as reading through it.
+const QUOTING_COST: usize = 4;
+
 /// A value as `%v` prints it.
-pub(super) fn shown(eval: &mut Eval<'_>, value: &Value<'_>) -> Result<Vec<u8>> {
-    let text = match value {
-        Value::Text(text) | Value::Number(text) => text.to_vec(),
-        other => {
-            let text = print::sprint(std::slice::from_ref(other), eval.meter.text_bytes_max())?;
-            eval.meter.read(text.len().saturating_mul(PRINTING_COST))?;
-            text
-        }
-    };
-    eval.meter.text(text.len())?;
-    Ok(text)
+pub(super) fn shown<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Text<'a>> {
+    if let Value::Text(text) | Value::Number(text) = value {
+        return Ok(text.clone());
+    }
+    let text = print::sprint(std::slice::from_ref(value), eval.meter.text_bytes_max())?;
+    eval.meter.read(text.len().saturating_mul(PRINTING_COST))?;
+    eval.meter.room(text.len())?;
+    Ok(Text::from(text))
 }
 
-fn texts(eval: &mut Eval<'_>, values: &[Value<'_>]) -> Result<Vec<Vec<u8>>> {
+fn texts<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Vec<Text<'a>>> {
     let values = values.iter().filter(|value| !value.is_nothing());
-    values.map(|value| shown(eval, value)).collect()
+    let shown = values.map(|value| {
+        eval.meter.piece()?;
+        shown(eval, value)
+    });
+    shown.collect()
 }
 
 /// A list as texts; anything else is a list of one.
-pub(super) fn strings(eval: &mut Eval<'_>, value: &Value<'_>) -> Result<Vec<Vec<u8>>> {
+pub(super) fn strings<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Vec<Text<'a>>> {
     match value {
-        Value::List(list) => {
-            eval.meter.elements(list.len())?;
-            texts(eval, list)
-        }
+        Value::List(list) => texts(eval, list),
         other => texts(eval, std::slice::from_ref(other)),
     }
 }
@@ -159,14 +161,20 @@ fn copy<'a>(eval: &mut Eval<'a>, value: &Value<'a>, depth: usize) -> Result<Valu
     }
 }
 
-/// `reflect.DeepEqual`: types count.
+/// `reflect.DeepEqual`: types count. Whoever compares many values counts them.
 pub(super) fn same(
     eval: &mut Eval<'_>,
     a: &Value<'_>,
     b: &Value<'_>,
     depth: usize,
 ) -> Result<bool> {
-    eval.meter.step()?;
+    // What most lists hold, without a look at names of types.
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => return Ok(a == b),
+        (Value::Text(_), Value::Int(_)) | (Value::Int(_), Value::Text(_)) => return Ok(false),
+        (Value::Text(a), Value::Text(b)) if a.len() != b.len() => return Ok(false),
+        _ => {}
+    }
     if depth > NESTING_MAX {
         return Err(Fault::new("values nested too deeply to compare"));
     }
@@ -178,6 +186,7 @@ pub(super) fn same(
             if a.len() != b.len() || a.is_nil != b.is_nil {
                 return Ok(false);
             }
+            eval.meter.steps(a.len())?;
             for (a, b) in a.iter().zip(b.iter()) {
                 if !same(eval, a, b, depth + 1)? {
                     return Ok(false);
@@ -189,6 +198,7 @@ pub(super) fn same(
             if a.len() != b.len() || a.is_nil() != b.is_nil() {
                 return Ok(false);
             }
+            eval.meter.steps(a.len().saturating_mul(2))?;
             for ((a_key, a), (b_key, b)) in a.entries().into_iter().zip(b.entries()) {
                 if *a_key != *b_key || !same(eval, &a, &b, depth + 1)? {
                     return Ok(false);
@@ -197,7 +207,11 @@ pub(super) fn same(
             Ok(true)
         }
         (Value::Text(a) | Value::Number(a), Value::Text(b) | Value::Number(b)) => {
-            eval.meter.read(a.len())?;
+            // Texts of different lengths are told apart at once.
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            eval.meter.copy(a.len())?;
             Ok(**a == **b)
         }
         (Value::Named(a), Value::Named(b)) => Ok(a.is_alike(b)),

@@ -1,10 +1,12 @@
 //! Texts: splitting, trimming, letter case. Nothing here fails on bytes that are no UTF-8.
 
 use super::uppercase::{lower, title_words, upper};
+use memchr::memmem;
+
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
-use crate::domain::template::value::{Entries, List, Map, MapOf, Text, Value};
+use crate::domain::template::value::{Entries, List, Map, MapOf, Of, Text, Value};
 
 use Param::Text as Words;
 
@@ -19,10 +21,12 @@ pub(super) const TABLE: &[Function] = &[
         |e, v| replaced(e, v.text_at(2), v.text_at(0), v.text_at(1)),
     ),
     call("split", &[Words, Words], "a text cut at a separator", |e, v| {
-        match trim_space(v.text_at(1)) {
-            [] => Ok(List::texts(Vec::new())),
-            text => cut(e, text, v.text_at(0)),
+        let text = v.words_at(1);
+        let (start, end) = without(&text, char::is_whitespace);
+        if start == end {
+            return Ok(List::texts(Vec::new()));
         }
+        cut(e, &text.part(start, end), v.text_at(0))
     }),
     call(
         "splitToMap",
@@ -73,7 +77,7 @@ pub(super) fn part<'a>(
     choose: impl FnOnce(&[u8]) -> &[u8],
 ) -> Result<Value<'a>> {
     eval.meter.read(text.len())?;
-    eval.made(choose(text).to_vec())
+    eval.copied(choose(text).to_vec())
 }
 
 pub(super) fn cased<'a>(
@@ -96,6 +100,12 @@ pub(super) fn trim<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
 }
 
 fn trim_matches(text: &[u8], matches: impl Fn(char) -> bool) -> &[u8] {
+    let (start, end) = without(text, matches);
+    text.get(start..end).unwrap_or_default()
+}
+
+/// Where what is left of a text starts and ends without such characters at both ends.
+fn without(text: &[u8], matches: impl Fn(char) -> bool) -> (usize, usize) {
     let (mut at, mut start, mut end) = (0, None, 0);
     for (c, length) in runes(text) {
         if !matches(c) {
@@ -104,28 +114,17 @@ fn trim_matches(text: &[u8], matches: impl Fn(char) -> bool) -> &[u8] {
         }
         at += length;
     }
-    text.get(start.unwrap_or(end)..end).unwrap_or_default()
+    (start.unwrap_or(end), end)
 }
 
 /// Where `part` is in `text`. Both are bytes, so there is no `str::find`.
 pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    let (first, rest) = match part {
-        [] => return Some(0),
-        [first, rest @ ..] => (first, rest),
-    };
-    let mut from = 0;
-    while let Some(at) = text.get(from..)?.iter().position(|byte| byte == first) {
-        from += at + 1;
-        if text.get(from..)?.starts_with(rest) {
-            return Some(from - 1);
-        }
-    }
-    None
+    memmem::find(text, part)
 }
 
-/// What [`find`] may cost: every byte of one against every byte of the other, in the worst case.
+/// What [`find`] costs: each byte is looked at a few times at most, however the one repeats in the other.
 pub(super) fn count_find(eval: &mut Eval<'_>, text: &[u8], part: &[u8]) -> Result<()> {
-    eval.meter.read(text.len().saturating_mul(part.len().max(1)))
+    eval.meter.read(text.len().saturating_add(part.len()))
 }
 
 /// The pieces between the separators; between all characters when it is empty. At most `max` pieces.
@@ -136,13 +135,14 @@ pub(super) fn pieces<'t>(
     max: usize,
 ) -> Result<Vec<&'t [u8]>> {
     count_find(eval, text, separator)?;
+    let finder = memmem::Finder::new(separator);
     let mut out = Vec::new();
     let mut rest = text;
     while out.len() + 1 < max {
         let at = if separator.is_empty() {
             runes(rest.get(..4).unwrap_or(rest)).next().map(|(_, length)| length)
         } else {
-            find(rest, separator)
+            finder.find(rest)
         };
         let Some((head, tail)) = at.and_then(|at| rest.split_at_checked(at)) else { break };
         if separator.is_empty() && tail.is_empty() {
@@ -159,10 +159,30 @@ pub(super) fn pieces<'t>(
     Ok(out)
 }
 
-pub(super) fn cut<'a>(eval: &mut Eval<'a>, text: &[u8], separator: &[u8]) -> Result<Value<'a>> {
-    let pieces = pieces(eval, text, separator, usize::MAX)?;
-    eval.meter.text(text.len())?;
-    Ok(List::texts(pieces.into_iter().map(|piece| Text::from(piece.to_vec())).collect()))
+/// The pieces between the separators; the characters when it is empty.
+pub(super) fn cut<'a>(eval: &mut Eval<'a>, text: &Text<'a>, separator: &[u8]) -> Result<Value<'a>> {
+    count_find(eval, text, separator)?;
+    let finder = memmem::Finder::new(separator);
+    let count =
+        if separator.is_empty() { runes(text).count() } else { finder.find_iter(text).count() + 1 };
+    eval.meter.copies(count)?;
+    let mut pieces = Vec::with_capacity(count);
+    let mut start = 0;
+    if separator.is_empty() {
+        for (_, length) in runes(text) {
+            eval.meter.step()?;
+            pieces.push(Value::Text(text.part(start, start + length)));
+            start += length;
+        }
+    } else {
+        while let Some(at) = finder.find(text.get(start..).unwrap_or_default()) {
+            eval.meter.step()?;
+            pieces.push(Value::Text(text.part(start, start + at)));
+            start += at + separator.len();
+        }
+        pieces.push(Value::Text(text.part(start, text.len())));
+    }
+    Ok(Value::List(List::new(Of::Text, pieces)))
 }
 
 /// Every occurrence replaced; an empty `from` stands between all characters and at both ends.
@@ -174,7 +194,7 @@ pub(super) fn replaced<'a>(
 ) -> Result<Value<'a>> {
     if from.is_empty() {
         let count = runes(text).count() + 1;
-        eval.meter.text(text.len().saturating_add(to.len().saturating_mul(count)))?;
+        eval.meter.copied(text.len().saturating_add(to.len().saturating_mul(count)))?;
         let mut out = to.to_vec();
         let mut rest = text;
         for (_, length) in runes(text) {
@@ -183,12 +203,13 @@ pub(super) fn replaced<'a>(
             out.extend_from_slice(to);
             rest = tail;
         }
-        return eval.made(out);
+        return eval.copied(out);
     }
     count_find(eval, text, from)?;
+    let finder = memmem::Finder::new(from);
     let mut out = Vec::new();
     let mut rest = text;
-    while let Some(at) = find(rest, from) {
+    while let Some(at) = finder.find(rest) {
         let (head, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
         if out.len() + head.len() + to.len() > eval.meter.text_bytes_max() {
             eval.meter.text(usize::MAX)?;
@@ -198,7 +219,7 @@ pub(super) fn replaced<'a>(
         rest = tail.get(from.len()..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
-    eval.made(out)
+    eval.copied(out)
 }
 
 fn indent<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
@@ -215,7 +236,7 @@ fn indent<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         }
         out.extend_from_slice(line);
     }
-    eval.made(out)
+    eval.copied(out)
 }
 
 fn join<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
@@ -224,8 +245,8 @@ fn join<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
         eval,
         values.text_at(0),
         list.iter().map(|item| match item {
-            Value::Text(text) => text.to_vec(),
-            _ => Vec::new(),
+            Value::Text(text) => &**text,
+            _ => &[],
         }),
     )
 }
@@ -234,20 +255,21 @@ fn join<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
 pub(super) fn joined<'a>(
     eval: &mut Eval<'a>,
     separator: &[u8],
-    texts: impl Iterator<Item = Vec<u8>>,
+    texts: impl Iterator<Item = impl AsRef<[u8]>>,
 ) -> Result<Value<'a>> {
     let mut out = Vec::new();
     for (i, text) in texts.enumerate() {
         eval.meter.step()?;
+        let text = text.as_ref();
         if out.len() + text.len() + separator.len() > eval.meter.text_bytes_max() {
             eval.meter.text(usize::MAX)?;
         }
         if i > 0 {
             out.extend_from_slice(separator);
         }
-        out.extend_from_slice(&text);
+        out.extend_from_slice(text);
     }
-    eval.made(out)
+    eval.copied(out)
 }
 
 fn split_to_map<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {

@@ -17,8 +17,8 @@ use Param::{Any, Reflect, Text as Words};
 /// Printing a value takes so many times as long as copying its text.
 pub(crate) const PRINTING_COST: usize = 12;
 
-/// All digits of the largest floats take some microseconds.
-const STEPS_PER_FLOAT: usize = 500;
+/// Finding the digits of a float takes as long as this, and more for each digit that is printed.
+const STEPS_PER_FLOAT: usize = 20;
 
 /// Sorted by name.
 pub(crate) const TABLE: &[Function] = &[
@@ -51,36 +51,65 @@ pub(crate) const TABLE: &[Function] = &[
         run: Run::Or,
         ..many("or", &[Reflect, Reflect], "the first argument that is not empty, or the last", not)
     },
-    many(
-        "print",
-        &[Any],
-        "the arguments as text, blanks between those that are no texts",
-        |e, v| e.printed(|max| print::sprint(v, max)),
-    ),
-    many("printf", &[Words, Any], "the arguments by Go's format", |e, v| match v.split_first() {
-        Some((Value::Text(format), values)) => {
-            let floats = values.iter().filter(|v| matches!(v, Value::Float(_))).count();
-            e.meter.steps(floats.saturating_mul(STEPS_PER_FLOAT))?;
-            e.printed(|max| printf::sprintf(format, values, max))
-        }
-        _ => Ok(Value::EMPTY),
-    }),
-    many("println", &[Any], "the arguments as text, blanks between them, and a newline", |e, v| {
-        e.printed(|max| print::sprintln(v, max))
-    }),
+    Function {
+        counts_itself: true,
+        ..many(
+            "print",
+            &[Any],
+            "the arguments as text, blanks between those that are no texts",
+            |e, v| e.printed(v, |max| print::sprint(v, max)),
+        )
+    },
+    Function {
+        counts_itself: true,
+        ..many("printf", &[Words, Any], "the arguments by Go's format", |e, v| {
+            match v.split_first() {
+                Some((Value::Text(format), values)) => {
+                    let floats = values.iter().filter(|v| matches!(v, Value::Float(_))).count();
+                    e.meter.steps(floats.saturating_mul(STEPS_PER_FLOAT))?;
+                    // The format is gone over character by character.
+                    e.meter.read(format.len())?;
+                    // What these verbs print of a text is the text itself.
+                    let mut verbs = format.split(|byte| *byte == b'%').skip(1);
+                    if !verbs.all(|verb| matches!(verb.first(), Some(b's' | b'v' | b'd'))) {
+                        e.meter.read(bytes(values))?;
+                    }
+                    e.printed(values, |max| printf::sprintf(format, values, max))
+                }
+                _ => Ok(Value::EMPTY),
+            }
+        })
+    },
+    Function {
+        counts_itself: true,
+        ..many(
+            "println",
+            &[Any],
+            "the arguments as text, blanks between them, and a newline",
+            |e, v| e.printed(v, |max| print::sprintln(v, max)),
+        )
+    },
     many("slice", &[Reflect, Reflect], "a part of a list or text", slice),
     many("urlquery", &[Any], "escapes for the query of a URL", |e, v| escaped(e, v, urlquery)),
 ];
 
 impl<'a> Eval<'a> {
-    /// What a printing function made, counted.
+    /// What a printing function made of `values`, counted. Texts are copied as they are.
     pub(crate) fn printed(
         &mut self,
+        values: &[Value<'a>],
         print: impl FnOnce(usize) -> Result<Vec<u8>>,
     ) -> Result<Value<'a>> {
         let text = print(self.meter.text_bytes_max())?;
-        self.meter.read(text.len().saturating_mul(PRINTING_COST))?;
-        self.made(text)
+        let made = text.len().saturating_sub(bytes(values));
+        self.meter.read(made.saturating_mul(PRINTING_COST))?;
+        self.copied(text)
+    }
+
+    /// A text that a function made of parts of others, counted.
+    pub(crate) fn copied(&mut self, text: Vec<u8>) -> Result<Value<'a>> {
+        self.meter.copied(text.len())?;
+        Ok(Value::Text(Text::from(text)))
     }
 
     /// A text that a function made, counted.
@@ -88,6 +117,15 @@ impl<'a> Eval<'a> {
         self.meter.text(text.len())?;
         Ok(Value::Text(Text::from(text)))
     }
+}
+
+/// Of the texts among some values.
+fn bytes(values: &[Value<'_>]) -> usize {
+    let lengths = values.iter().map(|value| match value {
+        Value::Text(text) | Value::Number(text) => text.len(),
+        _ => 0,
+    });
+    lengths.fold(0, usize::saturating_add)
 }
 
 fn not<'a>(_: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {

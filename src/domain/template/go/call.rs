@@ -58,13 +58,15 @@ impl<'a> Eval<'a> {
         }
         let counted = self.count_texts(function, values);
         self.placed(counted, at)?;
+        let mark = self.meter.mark();
         let result = run(self, values).map_err(|fault| fault.within(function.name));
+        self.meter.settle(&mark);
         self.placed(result, at)
     }
 
     /// Texts that a function takes are read through; the language's own functions count for themselves.
     fn count_texts(&mut self, function: &Function, values: &[Value<'a>]) -> Result<()> {
-        if function.params.contains(&Param::Reflect) {
+        if function.counts_itself || function.params.contains(&Param::Reflect) {
             return Ok(());
         }
         for value in values {

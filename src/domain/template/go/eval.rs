@@ -1,6 +1,7 @@
-//! Walks the trees: control flow, variables, fields, output.
+//! Evaluates: variables, fields, commands, output. Control flow is that of `blocks`.
 
-use super::ast::{DOLLAR, Node, Operand, Pipe, Term, Tree, Variable};
+use super::ast::{DOLLAR, Operand, Pipe, Term, Tree, Variable};
+use super::blocks::Block;
 use super::parser::Parsed;
 use super::print;
 use crate::domain::template::any_map::Key;
@@ -9,6 +10,9 @@ use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::functions::{self, Expressions};
 use crate::domain::template::value::{Entries, MapOf, Text, Value};
 use crate::domain::template::{Asked, FileWrite, Snapshot};
+
+/// A block takes some hundred bytes of the heap, which are counted; a level of the stack takes thousands.
+const BLOCKS_PER_DEPTH: usize = 400;
 
 /// One render in progress.
 pub(crate) struct Eval<'a> {
@@ -35,22 +39,20 @@ pub(crate) struct Eval<'a> {
     is_strict: bool,
     depth_left: usize,
     /// `$`: the dot at the start of the current template.
-    dollar: Value<'a>,
-    variables: Vec<(Variable, Value<'a>)>,
+    pub(super) dollar: Value<'a>,
+    pub(super) variables: Vec<(Variable, Value<'a>)>,
     /// Where the variables of the current template start.
-    base: usize,
-    tree: &'a Tree,
+    pub(super) base: usize,
+    pub(super) tree: &'a Tree,
     out: Vec<u8>,
-}
-
-#[derive(PartialEq, Eq)]
-enum Flow {
-    Break,
-    Continue,
-    Next,
+    /// What is open, the innermost last.
+    pub(super) blocks: Vec<Block<'a>>,
+    pub(super) blocks_max: usize,
 }
 
 impl<'a> Eval<'a> {
+    pub(super) const VARIABLE_BYTES: usize = size_of::<(Variable, Value<'_>)>();
+
     pub(crate) fn new(
         parsed: &'a Parsed,
         snapshot: &'a Snapshot,
@@ -77,6 +79,8 @@ impl<'a> Eval<'a> {
             base: 0,
             tree: &parsed.root,
             out: Vec::new(),
+            blocks: Vec::new(),
+            blocks_max: budget.depth.saturating_mul(BLOCKS_PER_DEPTH),
         }
     }
 
@@ -100,30 +104,17 @@ impl<'a> Eval<'a> {
         let result = self.tree(tree, dot);
         let output = std::mem::replace(&mut self.out, outer);
         result?;
-        self.meter.text(output.len())?;
+        self.meter.release(output.len());
+        self.meter.copied(output.len())?;
         Ok(Some(output))
     }
 
-    fn named(&self, name: &str) -> Option<&'a Tree> {
+    pub(super) fn named(&self, name: &str) -> Option<&'a Tree> {
         let root = Some(&self.parsed.root).filter(|_| name.is_empty());
         self.parsed.defined.get(name).or(root)
     }
 
-    fn tree(&mut self, tree: &'a Tree, dot: &Value<'a>) -> Result<()> {
-        self.enter(self.tree, 0)?;
-        let outer_tree = std::mem::replace(&mut self.tree, tree);
-        let outer_base = std::mem::replace(&mut self.base, self.variables.len());
-        let outer_dollar = std::mem::replace(&mut self.dollar, dot.clone());
-        self.walk(dot, &tree.body)?;
-        self.forget_variables(self.base);
-        self.base = outer_base;
-        self.dollar = outer_dollar;
-        self.tree = outer_tree;
-        self.leave();
-        Ok(())
-    }
-
-    fn enter(&mut self, tree: &Tree, at: usize) -> Result<()> {
+    pub(super) fn enter(&mut self, tree: &Tree, at: usize) -> Result<()> {
         let left = self.depth_left.checked_sub(1);
         self.depth_left = left.ok_or_else(|| {
             Fault::new("nested too deeply, or a template that calls itself without end")
@@ -132,7 +123,7 @@ impl<'a> Eval<'a> {
         Ok(())
     }
 
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.depth_left += 1;
     }
 
@@ -145,51 +136,17 @@ impl<'a> Eval<'a> {
         Err(Fault::new(message).at(at, &self.tree.name))
     }
 
-    fn emit(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn emit(&mut self, bytes: &[u8]) -> Result<()> {
         if self.out.len() + bytes.len() > self.meter.text_bytes_max() {
             let max = self.meter.text_bytes_max();
             return Err(Fault::new(format!("the output is longer than {max} bytes")));
         }
-        self.meter.output(bytes.len())?;
+        self.meter.keep(bytes.len())?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn walk(&mut self, dot: &Value<'a>, nodes: &'a [Node]) -> Result<Flow> {
-        for node in nodes {
-            let flow = match node {
-                Node::Text { at, text } => {
-                    let emitted = self.meter.step().and_then(|()| self.emit(text));
-                    self.placed(emitted, *at)?;
-                    Flow::Next
-                }
-                Node::Action(pipe) => {
-                    let value = self.pipeline(dot, pipe)?;
-                    if pipe.variables.is_empty() {
-                        let printed = self.print(&value);
-                        self.placed(printed, pipe.at)?;
-                    }
-                    Flow::Next
-                }
-                Node::Break => Flow::Break,
-                Node::Continue => Flow::Continue,
-                Node::If { is_with, arms, otherwise } => {
-                    self.conditional(dot, *is_with, arms, otherwise)?
-                }
-                Node::Range { pipe, body, otherwise } => self.range(dot, pipe, body, otherwise)?,
-                Node::Template { at, name, pipe } => {
-                    self.template(dot, *at, name, pipe.as_ref())?;
-                    Flow::Next
-                }
-            };
-            if flow != Flow::Next {
-                return Ok(flow);
-            }
-        }
-        Ok(Flow::Next)
-    }
-
-    fn print(&mut self, value: &Value<'a>) -> Result<()> {
+    pub(super) fn print(&mut self, value: &Value<'a>) -> Result<()> {
         if let Value::Text(text) = value {
             return self.emit(text);
         }
@@ -197,182 +154,14 @@ impl<'a> Eval<'a> {
         self.emit(&text)
     }
 
-    fn template(
-        &mut self,
-        dot: &Value<'a>,
-        at: usize,
-        name: &'a str,
-        pipe: Option<&'a Pipe>,
-    ) -> Result<()> {
-        let stepped = self.meter.step();
-        self.placed(stepped, at)?;
-        let Some(tree) = self.named(name) else {
-            return self.fault(at, format!("template {name:?} not defined"));
-        };
-        let dot = match pipe {
-            Some(pipe) => self.pipeline(dot, pipe)?,
-            None => Value::Absent,
-        };
-        self.tree(tree, &dot)
-    }
-
-    fn conditional(
-        &mut self,
-        dot: &Value<'a>,
-        is_with: bool,
-        arms: &'a [(Pipe, Vec<Node>)],
-        otherwise: &'a [Node],
-    ) -> Result<Flow> {
-        let mark = self.variables.len();
-        for (pipe, body) in arms {
-            let value = self.pipeline(dot, pipe)?;
-            if value.truth() {
-                let at = pipe.at;
-                self.enter(self.tree, at)?;
-                let flow = self.walk(if is_with { &value } else { dot }, body)?;
-                self.leave();
-                self.forget_variables(mark);
-                return Ok(flow);
-            }
-        }
-        self.nested(dot, otherwise, arms.first().map_or(0, |(pipe, _)| pipe.at), mark)
-    }
-
-    /// Walks a body one level further down, then forgets the variables after `mark`.
-    fn nested(
-        &mut self,
-        dot: &Value<'a>,
-        body: &'a [Node],
-        at: usize,
-        mark: usize,
-    ) -> Result<Flow> {
-        self.enter(self.tree, at)?;
-        let flow = self.walk(dot, body)?;
-        self.leave();
-        self.forget_variables(mark);
-        Ok(flow)
-    }
-
-    fn forget_variables(&mut self, mark: usize) {
-        self.meter.forget(self.variables.len().saturating_sub(mark));
-        self.variables.truncate(mark);
-    }
-
-    fn range(
-        &mut self,
-        dot: &Value<'a>,
-        pipe: &'a Pipe,
-        body: &'a [Node],
-        otherwise: &'a [Node],
-    ) -> Result<Flow> {
-        let mark = self.variables.len();
-        let value = self.pipeline(dot, pipe)?;
-        let ran = match value {
-            Value::List(list) => {
-                let items = list.iter().enumerate();
-                let pairs = items.map(|(i, item)| (Value::Int(int_of(i)), item.clone()));
-                self.iterate(pipe, body, pairs)?
-            }
-            Value::Map(map) => {
-                let counted = self.meter.elements(map.len());
-                self.placed(counted, pipe.at)?;
-                let entries = map.entries();
-                let count = entries.len();
-                let pairs = entries.into_iter().map(|(k, v)| (Value::Text(k), v));
-                let ran = self.iterate(pipe, body, pairs)?;
-                self.meter.forget(count);
-                ran
-            }
-            Value::AnyMap(map) => {
-                let entries = map.iter().map(|(key, item)| (key.value(), item.clone()));
-                self.iterate(pipe, body, entries)?
-            }
-            Value::Channel(channel) => {
-                let items = std::iter::from_fn(|| {
-                    let next = channel.next.get();
-                    channel.next.set(next.saturating_add(1));
-                    (next < channel.end).then_some(Value::Int64(next))
-                });
-                self.iterate(pipe, body, (0..).map(Value::Int).zip(items))?
-            }
-            Value::Int(end) => self.count(pipe, body, (0..end).map(Value::Int))?,
-            Value::Int64(end) => self.count(pipe, body, (0..end).map(Value::Int64))?,
-            Value::Byte(end) => self.count(pipe, body, (0..end).map(Value::Byte))?,
-            Value::Uint64(end) => self.count(pipe, body, (0..end).map(Value::Uint64))?,
-            Value::Named(named) if named.number().is_some() => {
-                let end = named.number().unwrap_or(0);
-                let items = (0..end).map(|n| Value::Named(named.with_number(n)));
-                self.count(pipe, body, items)?
-            }
-            Value::Absent | Value::Nil => false,
-            other => {
-                let message = format!("range can't iterate over a {}", other.type_name());
-                return self.fault(pipe.at, message);
-            }
-        };
-        if !ran {
-            return self.nested(dot, otherwise, pipe.at, mark);
-        }
-        self.forget_variables(mark);
-        Ok(Flow::Next)
-    }
-
-    /// Over an integer: there is no index.
-    fn count(
-        &mut self,
-        pipe: &'a Pipe,
-        body: &'a [Node],
-        items: impl Iterator<Item = Value<'a>>,
-    ) -> Result<bool> {
-        if pipe.variables.len() > 1 {
-            let message = "can't use an integer to iterate over more than one variable";
-            return self.fault(pipe.at, message);
-        }
-        self.iterate(pipe, body, items.map(|item| (Value::Absent, item)))
-    }
-
-    /// Whether there was anything to iterate over.
-    fn iterate(
-        &mut self,
-        pipe: &'a Pipe,
-        body: &'a [Node],
-        items: impl Iterator<Item = (Value<'a>, Value<'a>)>,
-    ) -> Result<bool> {
-        let mark = self.variables.len();
-        let mut ran = false;
-        for (index, item) in items {
-            ran = true;
-            let stepped = self.meter.step();
-            self.placed(stepped, pipe.at)?;
-            match pipe.variables.as_slice() {
-                [one] if pipe.is_assignment => self.assign(*one, item.clone(), pipe.at)?,
-                [key, value] if pipe.is_assignment => {
-                    self.assign(*key, index, pipe.at)?;
-                    self.assign(*value, item.clone(), pipe.at)?;
-                }
-                [] => {}
-                [_] => self.set_from_top(1, item.clone()),
-                _ => {
-                    self.set_from_top(1, item.clone());
-                    self.set_from_top(2, index);
-                }
-            }
-            match self.nested(&item, body, pipe.at, mark)? {
-                Flow::Break => break,
-                Flow::Continue | Flow::Next => {}
-            }
-        }
-        Ok(ran)
-    }
-
-    fn set_from_top(&mut self, from_top: usize, value: Value<'a>) {
+    pub(super) fn set_from_top(&mut self, from_top: usize, value: Value<'a>) {
         let at = self.variables.len().saturating_sub(from_top);
         if let Some(slot) = self.variables.get_mut(at) {
             slot.1 = value;
         }
     }
 
-    fn assign(&mut self, variable: Variable, value: Value<'a>, at: usize) -> Result<()> {
+    pub(super) fn assign(&mut self, variable: Variable, value: Value<'a>, at: usize) -> Result<()> {
         *self.slot(variable, at)? = value;
         Ok(())
     }
@@ -409,7 +198,7 @@ impl<'a> Eval<'a> {
             if pipe.is_assignment {
                 self.assign(*variable, value.clone(), pipe.at)?;
             } else {
-                let counted = self.meter.elements(1);
+                let counted = self.meter.keep(Self::VARIABLE_BYTES);
                 self.placed(counted, pipe.at)?;
                 self.variables.push((*variable, value.clone()));
             }
@@ -500,7 +289,7 @@ impl<'a> Eval<'a> {
                 None if map.of() == MapOf::Text => Ok(Value::EMPTY),
                 None => Ok(Value::Nil),
             },
-            Value::AnyMap(map) => match map.get(&Key::Text(Text::from(name.as_bytes().to_vec()))) {
+            Value::AnyMap(map) => match map.get(&Key::Text(Text::Borrowed(name.as_bytes()))) {
                 Some(value) => Ok(value.clone()),
                 None if self.is_strict => {
                     self.fault(at, format!("map has no entry for key {name:?}"))

@@ -27,48 +27,98 @@ fn zeros(precision: Option<usize>) -> String {
 
 fn fixed(value: f64, precision: Option<usize>) -> String {
     match precision {
-        None => format!("{value}"),
+        None => shortest(value).fixed(),
         Some(digits) => format!("{value:.*}{}", digits.min(DIGITS_MAX), zeros(precision)),
     }
 }
 
-/// Digits and exponent of `d.ddde±x`.
-fn scientific(value: f64, digits: Option<usize>) -> (String, i32) {
-    let text = match digits {
-        None => format!("{value:e}"),
-        Some(digits) => format!("{value:.*e}", digits.min(DIGITS_MAX)),
-    };
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    (mantissa.to_owned(), exponent.parse().unwrap_or(0))
+/// A number as its digits, the first of which stands before the point of `d.ddde±x`.
+struct Digits {
+    sign: &'static str,
+    digits: String,
+    exponent: i32,
+}
+
+impl Digits {
+    /// Of a text `d.ddde±x`.
+    fn read(text: &str) -> Self {
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        Self {
+            sign: if mantissa.starts_with('-') { "-" } else { "" },
+            digits: mantissa.chars().filter(char::is_ascii_digit).collect(),
+            exponent: exponent.parse().unwrap_or(0),
+        }
+    }
+
+    /// Without zeros at the end.
+    fn trimmed(mut self) -> Self {
+        let length = self.digits.trim_end_matches('0').len().max(1);
+        self.digits.truncate(length);
+        self
+    }
+
+    fn exponential(&self, letter: char) -> String {
+        let Self { sign, digits, exponent } = self;
+        let (first, rest) = digits.split_at_checked(1).unwrap_or((digits, ""));
+        let point = if rest.is_empty() { "" } else { "." };
+        let exponent_sign = if *exponent < 0 { '-' } else { '+' };
+        format!("{sign}{first}{point}{rest}{letter}{exponent_sign}{:02}", exponent.abs())
+    }
+
+    fn fixed(&self) -> String {
+        let Self { sign, digits, exponent } = self;
+        let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+        let Ok(before_point) = usize::try_from(*exponent) else {
+            return format!("{sign}0.{}{digits}", zeros(-exponent - 1));
+        };
+        match digits.split_at_checked(before_point + 1) {
+            None | Some((_, "")) => {
+                let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+                format!("{sign}{digits}{}", zeros(exponent + 1 - length))
+            }
+            Some((whole, rest)) => format!("{sign}{whole}.{rest}"),
+        }
+    }
+}
+
+/// The fewest digits that read back as the same number, of those the nearest, and the even one of two that are
+/// as near. Rust finds how many there are, and takes the upper one of two.
+fn shortest(value: f64) -> Digits {
+    let text = format!("{value:e}");
+    let found = Digits::read(&text);
+    let even = format!("{value:.*e}", found.digits.len() - 1);
+    if even.parse() == Ok(value) { Digits::read(&even).trimmed() } else { found }
 }
 
 fn exponential(value: f64, verb: u8, precision: Option<usize>) -> String {
-    let (mantissa, exponent) = scientific(value, precision);
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let zeros = zeros(precision);
-    format!("{mantissa}{zeros}{}{sign}{:02}", char::from(verb), exponent.abs())
+    let letter = char::from(verb);
+    let Some(digits) = precision else { return shortest(value).exponential(letter) };
+    let mut found = Digits::read(&format!("{value:.*e}", digits.min(DIGITS_MAX)));
+    found.digits.push_str(&zeros(precision));
+    found.exponential(letter)
 }
 
 /// The shorter of fixed and exponential: exponents from -4 up to the precision are written out.
 fn general(value: f64, verb: u8, precision: Option<usize>) -> String {
-    let digits = precision.map(|p| p.max(1));
-    let (mantissa, exponent) = scientific(value, digits.map(|p| p - 1));
-    let significant = mantissa.trim_start_matches('-').replace('.', "");
-    let significant = significant.trim_end_matches('0').len().max(1);
+    let precision = precision.map(|precision| precision.max(1));
+    let found = match precision {
+        None => shortest(value),
+        Some(digits) => {
+            Digits::read(&format!("{value:.*e}", (digits - 1).min(DIGITS_MAX))).trimmed()
+        }
+    };
+    let significant = i32::try_from(found.digits.len()).unwrap_or(i32::MAX);
     let mut threshold = 6;
-    if let Some(digits) = digits {
+    if let Some(digits) = precision {
         threshold = i32::try_from(digits).unwrap_or(i32::MAX);
-        let places = i32::try_from(significant).unwrap_or(i32::MAX);
-        if threshold > places && places > exponent {
-            threshold = places;
+        if threshold > significant && significant > found.exponent {
+            threshold = significant;
         }
     }
-    if exponent < -4 || exponent >= threshold {
-        let letter = if verb == b'G' { b'E' } else { b'e' };
-        return exponential(value, letter, Some(significant - 1));
+    if found.exponent < -4 || found.exponent >= threshold {
+        return found.exponential(if verb == b'G' { 'E' } else { 'e' });
     }
-    let places = i32::try_from(significant).unwrap_or(i32::MAX) - 1 - exponent;
-    fixed(value, Some(usize::try_from(places).unwrap_or(0)))
+    found.fixed()
 }
 
 /// `±mantissa p±exponent`, both decimal.

@@ -263,7 +263,22 @@ impl<'t> Lexer<'t> {
         }
         let c = after.chars().next().unwrap_or_default();
         let fault = Fault::new(format!("bad character U+{:04X} '{c}'", u32::from(c)));
+        let fault = match self.indexed() {
+            Some(way_out) => fault.noting(way_out, None),
+            None => fault,
+        };
         Err(fault.at(self.at + length, ""))
+    }
+
+    /// How to read a key that is no name, when this is one.
+    fn indexed(&self) -> Option<String> {
+        let is_end = |c: char| c.is_whitespace() || "()|,\"`".contains(c);
+        let key = self.rest().strip_prefix('.')?;
+        let key = key.split(self.right).next()?.split(is_end).next()?;
+        let before = self.input.get(..self.at)?;
+        let start = before.rfind(|c: char| is_end(c) || c == '{').map_or(0, |at| at + 1);
+        let of = before.get(start..).filter(|of| !of.is_empty()).unwrap_or(".");
+        Some(format!("a key that is no name is read by index: index {of} {key:?}"))
     }
 
     fn number(&mut self) -> Result<Token<'t>> {

@@ -202,7 +202,9 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
     if word == "nan" && unsigned == text {
         return Some(f64::NAN);
     }
-    let looks_decimal = unsigned.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
+    // Rust takes a second sign.
+    let looks_decimal = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
     let value: f64 = unsigned.parse().ok().filter(|_| looks_decimal)?;
     value.is_finite().then_some(sign * value)
 }

@@ -1,6 +1,7 @@
 //! Go's text/template: lexer, parser, evaluator, the built-in functions and fmt's printing.
 
 pub(crate) mod ast;
+mod blocks;
 pub(crate) mod builtins;
 pub(crate) mod call;
 pub(crate) mod compare;

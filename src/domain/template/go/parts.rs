@@ -17,7 +17,12 @@ pub(super) fn unexpected<T>(token: Token<'_>, context: &str) -> Result<T> {
     }
     // A whole text or string would drown the message.
     let shown: String = token.text.chars().take(20).collect();
-    fault(token.at, format!("unexpected {shown:?} in {context}"))
+    let found = fault(token.at, format!("unexpected {shown:?} in {context}"));
+    if token.text != "\\" {
+        return found;
+    }
+    let way_out = "an action may go over several lines as it is, without a backslash at their ends";
+    found.map_err(|fault| fault.noting(way_out, None))
 }
 
 pub(super) fn text_node(token: Token<'_>) -> Node {

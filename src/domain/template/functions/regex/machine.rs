@@ -1,9 +1,13 @@
 //! Expressions compiled, and texts to search in.
+//!
+//! The machine goes over a text once, with a list of threads that are at the same character (Pike's; the one
+//! that Go has for what may not go back). It counts what it does while it does it.
 
-use regex_lite::{Regex, RegexBuilder};
+use std::cell::RefCell;
 
-use super::class::Class;
+use super::program::{Begin, Program, Step};
 use super::syntax::{Expression, Look, Node, SyntaxError, TOO_LARGE, parse};
+use crate::domain::template::budget::Meter;
 use crate::domain::template::error::Result;
 use crate::domain::template::go::eval::Eval;
 
@@ -15,26 +19,26 @@ const INSTRUCTION_BYTES: usize = 64;
 const RANGE_BYTES: usize = 8;
 /// The start and the end of a group, now and for the next character.
 const GROUP_BYTES: usize = 32;
-/// Two groups' places are copied, and so many ranges looked at, in the time of one instruction.
-const GROUPS_PER_INSTRUCTION: usize = 2;
-const RANGES_PER_INSTRUCTION: usize = 16;
-/// Deeper than any expression that parses.
-const NEST_MAX: u32 = 1000;
 
-/// Bytes of a text that a search with one instruction reads per step.
-const BYTES_PER_STEP: usize = 16;
-/// The same for every search after the first: most end soon after where they start.
-const BYTES_PER_LATER_STEP: usize = 32;
+/// Instructions that the machine runs in the time of one step of a template.
+const WORK_PER_STEP: usize = 16;
+/// Work that is done before it is charged: a small part of what a template has.
+const WORK_AT_A_TIME: usize = 16 * 1024;
+/// Bytes that are passed over, while nothing can begin there, in the time of one instruction.
+const BYTES_PER_WORK: usize = 4;
+/// Places of groups that are copied in that time.
+const PLACES_PER_WORK: usize = 4;
 
 /// A compiled expression.
 pub(super) struct Machine {
-    regex: Regex,
+    program: Program,
     /// Of its groups from the first on, empty for those without.
     pub(super) names: Vec<Box<str>>,
-    /// What one byte of text costs, in instructions.
-    cost: usize,
+    /// Starts and ends of groups that a thread carries, those of the whole match first.
+    places: usize,
     /// What it cost to make, in steps.
     pub(super) compiling: usize,
+    lists: RefCell<Lists>,
 }
 
 /// What an expression unfolds to.
@@ -42,6 +46,190 @@ pub(super) struct Machine {
 struct Size {
     instructions: usize,
     ranges: usize,
+}
+
+/// A place that is not known.
+const NOWHERE: usize = usize::MAX;
+
+/// Threads in the order in which they are preferred, none twice.
+#[derive(Default)]
+struct Threads {
+    order: Vec<usize>,
+    /// Where in `order` an instruction stands, if it does.
+    at: Vec<usize>,
+    /// The places that each carries.
+    places: Vec<usize>,
+}
+
+impl Threads {
+    fn fit(&mut self, steps: usize, places: usize) {
+        self.at.resize(steps, 0);
+        self.places.resize(steps * places, NOWHERE);
+        self.order.clear();
+    }
+
+    fn has(&self, step: usize) -> bool {
+        let at = self.at.get(step).copied().unwrap_or(0);
+        self.order.get(at) == Some(&step)
+    }
+
+    fn push(&mut self, step: usize) {
+        if let Some(at) = self.at.get_mut(step) {
+            *at = self.order.len();
+        }
+        self.order.push(step);
+    }
+
+    fn places(&self, step: usize, count: usize) -> &[usize] {
+        self.places.get(step * count..(step + 1) * count).unwrap_or_default()
+    }
+
+    fn put(&mut self, step: usize, places: &[usize]) {
+        let count = places.len();
+        if let Some(own) = self.places.get_mut(step * count..(step + 1) * count) {
+            own.copy_from_slice(places);
+        }
+    }
+}
+
+/// What a search needs, kept from one to the next.
+#[derive(Default)]
+struct Lists {
+    now: Threads,
+    next: Threads,
+    path: Path,
+    /// The places of the match that is preferred so far; none without one.
+    found: Vec<usize>,
+}
+
+/// The way of one thread up to its next character.
+#[derive(Default)]
+struct Path {
+    open: Vec<Open>,
+    places: Vec<usize>,
+    /// Instructions since the last charge.
+    work: usize,
+}
+
+/// What is still to be done while a thread is followed up to its next character.
+enum Open {
+    Follow(usize),
+    /// A place as it was before.
+    Restore(usize, usize),
+}
+
+/// Where a search is.
+#[derive(Clone, Copy)]
+struct At<'t> {
+    text: &'t str,
+    place: usize,
+    before: Option<char>,
+    /// The character that comes next.
+    next: Option<char>,
+}
+
+impl<'t> At<'t> {
+    fn new(text: &'t str, place: usize) -> Self {
+        let (before, after) = text.split_at_checked(place).unwrap_or((text, ""));
+        let mut at = Self { text: after, place, before: None, next: None };
+        at.before = before.chars().next_back();
+        at.next = after.chars().next();
+        at
+    }
+
+    fn advance(&mut self) {
+        let Some(c) = self.next else { return };
+        self.text = self.text.get(c.len_utf8()..).unwrap_or_default();
+        self.place += c.len_utf8();
+        self.before = Some(c);
+        self.next = self.text.chars().next();
+    }
+
+    /// Goes on to where a match can begin; whether there is such a place.
+    fn goes_to(&mut self, begin: &Begin, work: &mut usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let found = match begin {
+            Begin::Anywhere => return true,
+            Begin::AtStart => return self.place == 0,
+            Begin::AtByte(byte) => memchr::memchr(*byte, bytes),
+            Begin::At(set) => {
+                let marked = |byte: &u8| set.get(usize::from(*byte)) == Some(&true);
+                bytes.iter().position(marked)
+            }
+        };
+        // Such a byte is the first of a character.
+        let passed = found.unwrap_or(bytes.len());
+        *work += passed / BYTES_PER_WORK;
+        let (before, after) = self.text.split_at_checked(passed).unwrap_or((self.text, ""));
+        self.place += before.len();
+        self.before = before.chars().next_back().or(self.before);
+        self.next = after.chars().next();
+        self.text = after;
+        found.is_some()
+    }
+
+    fn is(&self, look: Look) -> bool {
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+        match look {
+            Look::LineEnd => matches!(self.next, None | Some('\n')),
+            Look::LineStart => matches!(self.before, None | Some('\n')),
+            Look::NotWordEdge => is_word(self.before) == is_word(self.next),
+            Look::TextEnd => self.next.is_none(),
+            Look::TextStart => self.place == 0,
+            Look::WordEdge => is_word(self.before) != is_word(self.next),
+        }
+    }
+}
+
+impl Path {
+    /// Charges what was done when it has become much.
+    fn charge(&mut self, meter: &mut Meter, at_least: usize) -> Result<()> {
+        if self.work >= at_least {
+            meter.steps(std::mem::take(&mut self.work) / WORK_PER_STEP)?;
+        }
+        Ok(())
+    }
+
+    /// Follows a thread from `start` to all that it can become before it takes a character.
+    fn follow(&mut self, program: &Program, threads: &mut Threads, start: usize, at: &At<'_>) {
+        self.open.push(Open::Follow(start));
+        while let Some(open) = self.open.pop() {
+            let mut step = match open {
+                Open::Follow(step) => step,
+                Open::Restore(place, was) => {
+                    if let Some(place) = self.places.get_mut(place) {
+                        *place = was;
+                    }
+                    continue;
+                }
+            };
+            while !threads.has(step) {
+                self.work += 1;
+                threads.push(step);
+                match program.steps.get(step).copied() {
+                    Some(Step::Goto(to)) => step = to,
+                    Some(Step::Look(look)) if at.is(look) => step += 1,
+                    Some(Step::Look(_)) | None => break,
+                    Some(Step::Save(place)) => {
+                        if let Some(own) = self.places.get_mut(place) {
+                            self.open.push(Open::Restore(place, *own));
+                            *own = at.place;
+                        }
+                        step += 1;
+                    }
+                    Some(Step::Split(first, second)) => {
+                        self.open.push(Open::Follow(second));
+                        step = first;
+                    }
+                    Some(Step::Char(_) | Step::Class(_) | Step::Match) => {
+                        self.work += self.places.len() / PLACES_PER_WORK;
+                        threads.put(step, &self.places);
+                        break;
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Machine {
@@ -56,51 +244,83 @@ impl Machine {
         let bytes_per_instruction = INSTRUCTION_BYTES + groups * GROUP_BYTES;
         let bytes = size.instructions.saturating_mul(bytes_per_instruction);
         let bytes = bytes.saturating_add(size.ranges.saturating_mul(RANGE_BYTES));
-        let too_large = SyntaxError { clause: TOO_LARGE, fragment: pattern };
         if bytes > COMPILED_MAX {
-            return Err(too_large);
+            return Err(SyntaxError { clause: TOO_LARGE, fragment: pattern });
         }
-        let mut text = String::with_capacity(pattern.len().saturating_mul(8));
-        root.write(with_groups, &mut text);
-        let built = RegexBuilder::new(&text).size_limit(COMPILED_MAX).nest_limit(NEST_MAX).build();
-        let Ok(regex) = built else { return Err(too_large) };
-        let per_group = 1 + groups / GROUPS_PER_INSTRUCTION;
-        let cost = size.instructions * per_group + size.ranges / RANGES_PER_INSTRUCTION;
-        let compiling = pattern.len() + text.len() / BYTES_PER_STEP + ranges + size.instructions;
-        Ok(Self { regex, names, cost: cost.max(1), compiling })
-    }
-
-    /// Before a search through `bytes`. The machine may hold every instruction at every byte.
-    fn charge(&self, eval: &mut Eval<'_>, bytes: usize, is_first: bool) -> Result<()> {
-        let per_step = if is_first { BYTES_PER_STEP } else { BYTES_PER_LATER_STEP };
-        eval.meter.steps(bytes.saturating_mul(self.cost) / per_step + 1)
+        let program = Program::new(&root, with_groups);
+        let compiling = pattern.len() + ranges + size.instructions + size.ranges;
+        let lists = RefCell::default();
+        Ok(Self { program, names, places: 2 * groups, compiling, lists })
     }
 
     pub(super) fn is_match(&self, eval: &mut Eval<'_>, subject: &Subject<'_>) -> Result<bool> {
-        self.charge(eval, subject.text.len(), true)?;
-        Ok(self.regex.is_match(&subject.text))
+        self.search(&mut self.lists.borrow_mut(), &mut eval.meter, &subject.text, 0, true)
     }
 
-    /// Where group 0 and the groups after it are, in the first match from `from` on.
-    fn groups_at(
+    /// Looks for the first match from `from` on, of several the one that Go prefers, and leaves its places in
+    /// `found`. Who wants `any` match learns only whether there is one.
+    fn search(
         &self,
-        eval: &mut Eval<'_>,
-        subject: &Subject<'_>,
+        lists: &mut Lists,
+        meter: &mut Meter,
+        text: &str,
         from: usize,
-        with_groups: bool,
-    ) -> Result<Option<Vec<Place>>> {
-        let text = &subject.text;
-        self.charge(eval, text.len().saturating_sub(from), from == 0)?;
-        if !with_groups {
-            let found = self.regex.find_at(text, from);
-            return Ok(found.map(|found| vec![Some((found.start(), found.end()))]));
+        any: bool,
+    ) -> Result<bool> {
+        let program = &self.program;
+        let Lists { now, next, path, found } = lists;
+        now.fit(program.steps.len(), self.places);
+        next.fit(program.steps.len(), self.places);
+        found.clear();
+        let mut at = At::new(text, from);
+        loop {
+            path.work += 1;
+            path.charge(meter, WORK_AT_A_TIME)?;
+            if found.is_empty() {
+                if now.order.is_empty() && !at.goes_to(&program.begin, &mut path.work) {
+                    break;
+                }
+                // What begins here comes after what began before.
+                path.places.clear();
+                path.places.resize(self.places, NOWHERE);
+                path.places.splice(..1, [at.place]);
+                path.follow(program, now, 0, &at);
+            } else if now.order.is_empty() {
+                break;
+            }
+            let mut after = at;
+            after.advance();
+            for step in now.order.iter().copied() {
+                path.work += 1;
+                let takes = match (program.steps.get(step), at.next) {
+                    (Some(Step::Char(own)), Some(c)) => *own == c,
+                    (Some(Step::Class(set)), Some(c)) => {
+                        program.sets.get(*set).is_some_and(|set| set.contains(c))
+                    }
+                    (Some(Step::Match), _) => {
+                        found.clear();
+                        found.extend_from_slice(now.places(step, self.places));
+                        found.splice(1..2, [at.place]);
+                        // The others would be less preferred.
+                        break;
+                    }
+                    _ => false,
+                };
+                if takes {
+                    path.places.clear();
+                    path.places.extend_from_slice(now.places(step, self.places));
+                    path.follow(program, next, step + 1, &after);
+                }
+            }
+            if at.next.is_none() || (any && !found.is_empty()) {
+                break;
+            }
+            at = after;
+            std::mem::swap(now, next);
+            next.order.clear();
         }
-        let found = self.regex.captures_at(text, from).map(|captures| {
-            let groups =
-                captures.iter().map(|group| group.map(|group| (group.start(), group.end())));
-            groups.collect()
-        });
-        Ok(found)
+        path.charge(meter, 0)?;
+        Ok(!found.is_empty())
     }
 
     /// Goes over all matches that do not overlap, at most `count`, as Go does: an empty match right
@@ -109,12 +329,21 @@ impl Machine {
         &self,
         eval: &mut Eval<'a>,
         subject: &Subject<'_>,
-        (count, with_groups): (usize, bool),
+        count: usize,
         mut take: impl FnMut(&mut Eval<'a>, &[Place]) -> Result<()>,
     ) -> Result<()> {
+        let mut lists = self.lists.borrow_mut();
         let (mut at, mut taken, mut last_end) = (0, 0, None);
+        let mut places = Vec::new();
         while taken < count && at <= subject.text.len() {
-            let Some(mut places) = self.groups_at(eval, subject, at, with_groups)? else { break };
+            if !self.search(&mut lists, &mut eval.meter, &subject.text, at, false)? {
+                break;
+            }
+            places.clear();
+            places.extend(lists.found.chunks_exact(2).map(|place| match place {
+                [start, end] if *start != NOWHERE && *end != NOWHERE => Some((*start, *end)),
+                _ => None,
+            }));
             let Some(Some((start, end))) = places.first().copied() else { break };
             let is_new = end != at || last_end != Some(start);
             if end == at {
@@ -202,79 +431,5 @@ impl Node {
                 }
             }
         }
-    }
-
-    /// Writes the expression for the machine, which has none of the flags and escapes of RE2 then.
-    fn write(&self, with_groups: bool, out: &mut String) {
-        match self {
-            Self::Alternate(nodes) => {
-                out.push_str("(?:");
-                for (i, node) in nodes.iter().enumerate() {
-                    if i > 0 {
-                        out.push('|');
-                    }
-                    node.write(with_groups, out);
-                }
-                out.push(')');
-            }
-            Self::Capture(node) => {
-                out.push_str(if with_groups { "(" } else { "(?:" });
-                node.write(with_groups, out);
-                out.push(')');
-            }
-            Self::Class(class) => write_class(class, out),
-            Self::Concat(nodes) => nodes.iter().for_each(|node| node.write(with_groups, out)),
-            Self::Look(look) => out.push_str(match look {
-                Look::LineEnd => "(?m:$)",
-                Look::LineStart => "(?m:^)",
-                Look::NotWordEdge => r"\B",
-                Look::TextEnd => r"\z",
-                Look::TextStart => r"\A",
-                Look::WordEdge => r"\b",
-            }),
-            Self::Repeat { of, min, max, is_greedy } => {
-                out.push_str("(?:");
-                of.write(with_groups, out);
-                out.push_str(&match (min, max) {
-                    (0, None) => ")*".to_owned(),
-                    (1, None) => ")+".to_owned(),
-                    (0, Some(1)) => ")?".to_owned(),
-                    (min, None) => format!("){{{min},}}"),
-                    (min, Some(max)) => format!("){{{min},{max}}}"),
-                });
-                if !is_greedy {
-                    out.push('?');
-                }
-            }
-        }
-    }
-}
-
-/// Ranges by number, without surrogates, which no text holds.
-fn write_class(class: &Class, out: &mut String) {
-    let literal = |c: u32| char::from_u32(c).filter(char::is_ascii_alphanumeric);
-    if let [(low, high)] = class.ranges()
-        && low == high
-        && let Some(c) = literal(*low)
-    {
-        out.push(c);
-        return;
-    }
-    let start = out.len();
-    out.push('[');
-    let empty = out.len();
-    for &(low, high) in class.ranges() {
-        let low = if (0xd800..0xe000).contains(&low) { 0xe000 } else { low };
-        let high = if (0xd800..0xe000).contains(&high) { 0xd7ff } else { high };
-        if low <= high {
-            out.push_str(&format!("\\x{{{low:x}}}-\\x{{{high:x}}}"));
-        }
-    }
-    if out.len() == empty {
-        // Nothing matches it.
-        out.truncate(start);
-        out.push_str(r"[^\x{0}-\x{10ffff}]");
-    } else {
-        out.push(']');
     }
 }

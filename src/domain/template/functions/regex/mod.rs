@@ -1,9 +1,9 @@
 //! Regular expressions in RE2's syntax, as Go has them: the same expressions are taken or refused, with the
-//! same words, and match the same. The parser and the tables of Unicode are ours, the machine that
-//! searches is that of `regex-lite`, which knows nothing of either and is given plain ranges.
+//! same words, and match the same.
 
 mod class;
 mod machine;
+mod program;
 mod syntax;
 mod unicode;
 
@@ -189,12 +189,14 @@ fn compiled(eval: &mut Eval<'_>, pattern: &[u8], with_groups: bool) -> Result<Rc
 
 /// Whether an expression matches somewhere in a text.
 pub(super) fn finds(eval: &mut Eval<'_>, pattern: &str, text: &str) -> Result<bool> {
-    compiled(eval, pattern.as_bytes(), false)?.is_match(eval, &Subject::new(text.as_bytes()))
+    let subject = Subject::new(text.as_bytes());
+    compiled(eval, pattern.as_bytes(), false)?.is_match(eval, &subject)
 }
 
 fn is_match<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let machine = compiled(eval, values.text_at(0), false)?;
-    Ok(Value::Bool(machine.is_match(eval, &Subject::new(values.text_at(1)))?))
+    let subject = subject(eval, values.text_at(1))?;
+    Ok(Value::Bool(machine.is_match(eval, &subject)?))
 }
 
 fn is_match_if_valid<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
@@ -205,73 +207,92 @@ fn is_match_if_valid<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Va
     }
 }
 
-/// Where the first `count` matches are; all for a negative count.
-fn matches<'a>(
+/// Goes over the first `count` matches in the second argument; over all for a negative count.
+fn each_place<'a>(
     eval: &mut Eval<'a>,
     values: &[Value<'a>],
     count: i64,
-) -> Result<Vec<(usize, usize)>> {
+    mut take: impl FnMut(&mut Eval<'a>, usize, usize) -> Result<()>,
+) -> Result<()> {
     let machine = compiled(eval, values.text_at(0), false)?;
-    let subject = Subject::new(values.text_at(1));
+    let subject = subject(eval, values.text_at(1))?;
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let mut places = Vec::new();
-    machine.each_match(eval, &subject, (count, false), |eval, found| {
-        eval.meter.elements(1)?;
-        places.extend(found.iter().flatten());
-        Ok(())
-    })?;
-    Ok(places)
+    machine.each_match(eval, &subject, count, |eval, found| match found.first() {
+        Some(Some((start, end))) => take(eval, *start, *end),
+        _ => Ok(()),
+    })
 }
 
+/// A text to search in; what is no UTF-8 has to be copied.
+fn subject<'t>(eval: &mut Eval<'_>, text: &'t [u8]) -> Result<Subject<'t>> {
+    if str::from_utf8(text).is_err() {
+        let invalid = text.utf8_chunks().map(|chunk| chunk.invalid().len()).sum::<usize>();
+        eval.meter.places(text.len().saturating_add(invalid.saturating_mul(REPLACED_BYTES)))?;
+    }
+    Ok(Subject::new(text))
+}
+
+/// What stands for a byte that is no UTF-8, and its place.
+const REPLACED_BYTES: usize = 2 + 2 * size_of::<usize>();
+
 fn find<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let found = matches(eval, values, 1)?;
-    let text = found.first().and_then(|(start, end)| values.text_at(1).get(*start..*end));
-    eval.made(text.unwrap_or_default().to_vec())
+    let mut found = Text::Borrowed(b"");
+    each_place(eval, values, 1, |_, start, end| {
+        found = values.words_at(1).part(start, end);
+        Ok(())
+    })?;
+    Ok(Value::Text(found))
 }
 
 /// Go has a nil list where nothing is found.
-fn texts<'a>(eval: &mut Eval<'a>, pieces: &[&[u8]], is_nil: bool) -> Result<Value<'a>> {
-    eval.meter.text(pieces.iter().map(|piece| piece.len()).sum())?;
-    let items = pieces.iter().map(|piece| Value::Text(Text::from(piece.to_vec())));
-    let mut list = List::new(Of::Text, items.collect());
+fn pieces<'a>(mut pieces: Vec<Value<'a>>, is_nil: bool) -> Value<'a> {
+    pieces.shrink_to_fit();
+    let mut list = List::new(Of::Text, pieces);
     list.is_nil = is_nil;
-    Ok(Value::List(list))
+    Value::List(list)
 }
 
 fn find_all<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let text = values.text_at(1);
-    let places = matches(eval, values, values.int_at(2))?;
-    let pieces: Vec<&[u8]> =
-        places.into_iter().filter_map(|(start, end)| text.get(start..end)).collect();
-    texts(eval, &pieces, pieces.is_empty())
+    let (text, mut found) = (values.words_at(1), Vec::new());
+    each_place(eval, values, values.int_at(2), |eval, start, end| {
+        eval.meter.piece()?;
+        found.push(Value::Text(text.part(start, end)));
+        Ok(())
+    })?;
+    let is_nil = found.is_empty();
+    Ok(pieces(found, is_nil))
 }
 
 fn split<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
-    let text = values.text_at(1);
-    let count = values.int_at(2);
-    let places = matches(eval, values, count)?;
+    let (text, count) = (values.words_at(1), values.int_at(2));
     if count == 0 {
-        return texts(eval, &[], true);
+        // A wrong expression is wrong all the same.
+        compiled(eval, values.text_at(0), false)?;
+        return Ok(pieces(Vec::new(), true));
     }
-    if text.is_empty() && !values.text_at(0).is_empty() {
-        return texts(eval, &[b""], false);
-    }
-    let mut pieces = Vec::new();
-    let (mut start, mut end) = (0, 0);
-    for (match_start, match_end) in places {
-        if count > 0 && usize::try_from(count - 1).is_ok_and(|last| pieces.len() == last) {
-            break;
+    let last = usize::try_from(count).ok().map(|count| count - 1);
+    let mut found = Vec::new();
+    let (mut start, mut end, mut is_full) = (0, 0, false);
+    each_place(eval, values, count, |eval, match_start, match_end| {
+        is_full |= last == Some(found.len());
+        if is_full {
+            return Ok(());
         }
         end = match_start;
         if match_end != 0 {
-            pieces.extend(text.get(start..end));
+            eval.meter.piece()?;
+            found.push(Value::Text(text.part(start, end)));
         }
         start = match_end;
+        Ok(())
+    })?;
+    if text.is_empty() && !values.text_at(0).is_empty() {
+        return Ok(pieces(vec![Value::EMPTY], false));
     }
     if end != text.len() {
-        pieces.extend(text.get(start..));
+        found.push(Value::Text(text.part(start, text.len())));
     }
-    texts(eval, &pieces, false)
+    Ok(pieces(found, false))
 }
 
 fn replace<'a>(
@@ -286,8 +307,8 @@ fn replace<'a>(
     let machine = compiled(eval, values.text_at(0), with_groups)?;
     let mut out = Vec::new();
     let mut rest = 0;
-    let all = (usize::MAX, with_groups);
-    machine.each_match(eval, &Subject::new(text), all, |eval, places| {
+    let subject = subject(eval, text)?;
+    machine.each_match(eval, &subject, usize::MAX, |eval, places| {
         let Some((start, end)) = places.first().copied().flatten() else { return Ok(()) };
         let from = out.len();
         out.extend_from_slice(text.get(rest..start).unwrap_or_default());
@@ -311,10 +332,10 @@ fn replace<'a>(
                 return eval.meter.text(out.len());
             }
         }
-        eval.meter.read(out.len() - from)
+        eval.meter.copy(out.len() - from)
     })?;
     out.extend_from_slice(text.get(rest..).unwrap_or_default());
-    eval.made(out)
+    eval.copied(out)
 }
 
 /// A piece of a replacement.

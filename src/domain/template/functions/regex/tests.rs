@@ -56,7 +56,7 @@ fn matches_and_pieces() {
 #[test]
 fn slow_expressions_run_out_of_steps() {
     let long = "sprig_repeat 200000 `a`";
-    assert_eq!(render(&format!("{long} | regexReplaceAll `a|.*b` ``")), None);
+    assert_eq!(render(&format!("{long} | regexReplaceAll `.*b|a` ``")), None);
     assert_eq!(render(&format!("{long} | regexMatch `(a{{1,900}})+b`")), None);
 }
 

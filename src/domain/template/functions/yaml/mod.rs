@@ -5,7 +5,6 @@ mod order;
 mod parse;
 mod resolve;
 
-use super::text::trim_space;
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
@@ -25,6 +24,9 @@ pub(super) const TABLE: &[Function] = &[
     call("toYAML", &[Param::Any], "YAML, keys sorted, long lines folded", to_yaml),
 ];
 
+/// How a text may be written takes so many times as long to find out as reading through it.
+const WRITING_COST: usize = 2;
+
 /// Values nest deeper than this only when a template builds them to.
 const NESTING_MAX: usize = 160;
 
@@ -38,7 +40,10 @@ fn parse_yaml<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>
 fn to_yaml<'a>(eval: &mut Eval<'a>, values: &[Value<'a>]) -> Result<Value<'a>> {
     let mut emitter = Emitter::new(eval.meter.text_bytes_max());
     write(eval, &mut emitter, &values.value_at(0), Place::Root, 0)?;
-    eval.made(trim_space(emitter.out.as_bytes()).to_vec())
+    let mut out = emitter.out;
+    out.truncate(out.trim_end().len());
+    out.drain(..out.len() - out.trim_start().len());
+    eval.made(out.into_bytes())
 }
 
 /// A list, a map, or something on one line.
@@ -58,6 +63,7 @@ fn write<'a>(
     if depth > NESTING_MAX {
         return Err(Fault::new("a value nested too deeply for YAML"));
     }
+    let mark = eval.meter.mark();
     match shape(eval, value)? {
         Shape::Scalar(scalar) => emitter.scalar(&scalar, place),
         Shape::List(items) if items.is_empty() => emitter.empty("[]"),
@@ -73,12 +79,15 @@ fn write<'a>(
         Shape::Map(members) => {
             let indent = emitter.open(false, place);
             for (key, item) in members {
+                let mark = eval.meter.mark();
                 write_key(eval, emitter, &key)?;
+                eval.meter.settle(&mark);
                 write(eval, emitter, &item, Place::Member, depth + 1)?;
             }
             emitter.close(indent);
         }
     }
+    eval.meter.settle(&mark);
     Ok(())
 }
 
@@ -112,6 +121,7 @@ fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
             None => Scalar::text(text),
         },
         Value::Text(text) => {
+            eval.meter.read(text.len().saturating_mul(WRITING_COST))?;
             eval.meter.text(text.len())?;
             Scalar::text(text)
         }

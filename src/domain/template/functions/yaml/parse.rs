@@ -1,15 +1,15 @@
 //! Reads YAML as yaml.v2 does into an `interface {}`: the first document, words by the rules of YAML 1.1,
 //! maps with keys of any plain type.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use base64::Engine as _;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::resolve::{Meaning, resolve};
 use crate::base::json::DEPTH_MAX;
-use crate::domain::template::any_map::Key;
+use crate::domain::template::any_map::{AnyMap, Key};
 use crate::domain::template::error::{Fault, Result};
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::value::{List, Value};
@@ -19,6 +19,25 @@ const ALIASED_MAX: usize = 100_000;
 
 /// What a token and the text before it take in the parser, in elements of a list.
 const ELEMENTS_PER_TOKEN: usize = 4;
+
+/// What a value takes until the list or map that it is in is finished.
+const ELEMENTS_PER_VALUE: usize = 4;
+
+/// Parsing takes so many times as long as reading through a text.
+const PARSING_COST: usize = 8;
+
+/// Why there is no document.
+enum Failure {
+    Fault(Fault),
+    /// The parser stopped at this line and column, from 1.
+    Stopped(usize, usize),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
 
 /// The first document; `nil` when there is none. The text itself stays out of errors, it may be a secret.
 pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Value<'a>> {
@@ -30,21 +49,67 @@ pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Val
     if !text.chars().all(is_allowed) {
         return Err(Fault::new("control characters are not allowed in YAML"));
     }
+    if text.lines().any(is_of_another_version) {
+        return Err(Fault::new("the YAML is of another version than 1.1"));
+    }
+    // YAML 1.1 has one more line end.
+    let mut text = Cow::Borrowed(text);
+    if text.contains('\u{85}') {
+        text = text.replace('\u{85}', "\n").into();
+    }
+    loop {
+        let mark = eval.meter.mark();
+        let document = parsed(eval, &text);
+        eval.meter.settle(&mark);
+        match document {
+            Ok(value) => return Ok(value),
+            Err(Failure::Fault(fault)) => return Err(fault),
+            Err(Failure::Stopped(line, column)) => match aligned(&text, line, column) {
+                Some(with_blanks) => text = with_blanks.into(),
+                None => {
+                    let message = format!("no YAML from line {line} column {column} on");
+                    return Err(Fault::new(message));
+                }
+            },
+        }
+    }
+}
+
+fn is_of_another_version(line: &str) -> bool {
+    let version = line.strip_prefix("%YAML").map(str::trim);
+    version.is_some_and(|version| !version.starts_with("1.1"))
+}
+
+/// The text with blanks for the tabs between a colon and the place where the parser stopped, if there are any:
+/// YAML 1.1 may have them before a plain value, but this parser may not.
+fn aligned(text: &str, line: usize, column: usize) -> Option<String> {
+    let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    let rest = text.get(start..)?;
+    let length: usize = rest.chars().take(column.checked_sub(1)?).map(char::len_utf8).sum();
+    let (before, after) = text.split_at_checked(start + length)?;
+    let kept = before.trim_end_matches([' ', '\t']);
+    let gap = before.get(kept.len()..)?;
+    let is_gap = kept.ends_with(':') && gap.contains('\t');
+    is_gap.then(|| format!("{kept}{}{after}", " ".repeat(gap.len())))
+}
+
+/// The first document of a text.
+fn parsed<'a>(eval: &mut Eval<'a>, text: &str) -> std::result::Result<Value<'a>, Failure> {
+    eval.meter.read(text.len().saturating_mul(PARSING_COST))?;
     if text.contains(['[', '{']) {
         // Of what stands in brackets the parser may hold every token at a time.
-        let tokens = text.bytes().filter(|byte| b",:?[]{}".contains(byte)).count();
-        eval.meter.elements(tokens.saturating_mul(ELEMENTS_PER_TOKEN))?;
+        eval.meter.elements(tokens_at_once(text).saturating_mul(ELEMENTS_PER_TOKEN))?;
     }
     let mut builder = Builder::default();
     let last_line = text.rsplit(['\n', '\r']).next().unwrap_or_default();
     // No break ends the last line, so none ends a block that it belongs to.
     let unended = Some(text.chars().count()).filter(|_| !last_line.is_empty());
     let ends_blank = is_blank(last_line);
-    let mut place = (1, 1);
+    let (mut place, mut marks) = ((1, 1), Vec::new());
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
-            Fault::new(format!("no YAML from line {} column {} on", mark.line(), mark.col() + 1))
+            Failure::Stopped(mark.line(), mark.col() + 1)
         })?;
         if matches!(event, Event::DocumentEnd) {
             break;
@@ -67,18 +132,56 @@ pub(super) fn first_document<'a>(eval: &mut Eval<'a>, text: &[u8]) -> Result<Val
             }
             event => event,
         };
-        eval.meter.elements(1)?;
+        // What is in a finished list or map counts by itself.
         match &event {
-            Event::Scalar(text, ..) => eval.meter.text(text.len())?,
-            Event::MappingStart(..) => eval.meter.maps(1)?,
+            Event::Scalar(text, ..) => eval.meter.room(text.len())?,
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                eval.meter.maps(1)?;
+                marks.push(eval.meter.mark());
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                marks.pop().iter().for_each(|mark| eval.meter.settle(mark));
+            }
             _ => {}
         }
+        eval.meter.elements(ELEMENTS_PER_VALUE)?;
         builder.take(event).map_err(|reason| {
             let (line, column) = place;
-            Fault::new(format!("line {line} column {column} of the YAML: {reason}"))
+            Failure::Fault(Fault::new(format!("line {line} column {column} of the YAML: {reason}")))
         })?;
     }
     Ok(builder.document.map_or(Value::Nil, |node| node.value))
+}
+
+/// Tokens that the parser may hold at a time, at most: all of a line on which brackets are opened and closed, as
+/// what they hold could turn out to be a key. From the first line on that is not as simple as that, all.
+fn tokens_at_once(text: &str) -> usize {
+    let (mut of_line, mut rest, mut is_simple) = (0, 0, true);
+    for line in text.split(['\n', '\r']) {
+        let (mut tokens, mut depth, mut is_odd) = (0, 0_usize, false);
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' if depth == 0 => is_odd = true,
+                b']' | b'}' => depth -= 1,
+                b',' | b':' | b'?' => {}
+                // What is quoted may hold brackets that are none.
+                b'"' | b'\'' => {
+                    is_odd |= line.contains(['[', '{', ']', '}']);
+                    continue;
+                }
+                _ => continue,
+            }
+            tokens += 1;
+        }
+        is_simple &= !is_odd && depth == 0;
+        if is_simple {
+            of_line = of_line.max(tokens);
+        } else {
+            rest += tokens;
+        }
+    }
+    of_line.max(rest)
 }
 
 fn is_blank(line: &str) -> bool {
@@ -182,7 +285,7 @@ impl<'a> Builder<'a> {
         let (value, is_alias) = match content {
             // A list of other things is as little to be merged as one that an alias stands for.
             Content::List(items, is_mergeable) => (List::any(items), !is_mergeable),
-            Content::Map { entries, .. } => (Value::AnyMap(Rc::new(entries)), false),
+            Content::Map { entries, .. } => (Value::AnyMap(AnyMap::new(entries)), false),
         };
         self.value(Node { value, depth: depth + 1, count, is_alias, is_merge: false }, anchor)
     }
