@@ -1,10 +1,12 @@
 //! The webhook as a process: options to a server, requests to decisions, decisions to log and metrics.
 //!
-//! All of it runs on one thread. A decision is a short computation on the connection's own task; a panic
-//! in it becomes an HTTP 500, so that the API server applies its own `failurePolicy`.
+//! All of it runs on one thread, but for decisions about large reviews: one of 3 MiB would keep hundreds of usual
+//! ones waiting. Else a decision is a short computation on the connection's own task. A panic in it becomes an
+//! HTTP 500, so that the API server applies its own `failurePolicy`.
 
 mod automatic;
 mod certificate;
+mod deciding;
 mod requests;
 
 use std::cell::Cell;
@@ -19,10 +21,11 @@ use tokio::time::sleep;
 
 use self::automatic::{Keeping, Shared};
 use self::certificate::Keeper;
+use self::deciding::Decider;
 use self::requests::{Bursts, Webhook};
 use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
-use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
+use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race, raise_descriptors};
 use crate::adapter::server::{Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
@@ -114,8 +117,11 @@ pub(crate) fn check_cipher_suites(names: &[String]) -> Result<(), impl std::erro
 /// Serves until SIGTERM or SIGINT, and then until what had begun is answered.
 pub(crate) fn run(config: Config, log: Log) -> Result<(), WebhookError> {
     tell_panics_by_place(log);
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(limits::ASIDE_FOR)
         .build()
         .map_err(WebhookError::Start)?;
     LocalSet::new().block_on(&runtime, run_here(config, log))
@@ -130,8 +136,8 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
         bursts: Bursts::default(),
         busy: Busy::default(),
         clock: Clock::start(),
+        decider: Decider::new(config.inject),
         health: Arc::new(Health::new()),
-        inject: config.inject,
         is_deaf: Cell::new(false),
         is_distrusted: Cell::new(false),
         log,

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +16,12 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode};
 use tokio::time::Instant;
 
+use super::deciding::{Decider, Undecided};
 use super::{Busy, now};
 use crate::adapter::clock::Clock;
 use crate::adapter::procfs;
 use crate::adapter::server::{BodyError, Call, Event, Reply, Share};
-use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
+use crate::domain::inject::{Decision, Verdict};
 use crate::run::limits;
 use crate::telemetry::burst::Burst;
 use crate::telemetry::health::Health;
@@ -33,8 +33,8 @@ pub(super) struct Webhook {
     pub(super) bursts: Bursts,
     pub(super) busy: Busy,
     pub(super) clock: Clock,
+    pub(super) decider: Decider,
     pub(super) health: Arc<Health>,
-    pub(super) inject: InjectConfig,
     /// Whether the last try to accept a connection failed.
     pub(super) is_deaf: Cell<bool>,
     /// Whether the log has it that a client does not trust the certificate now served.
@@ -177,10 +177,9 @@ impl Webhook {
         let timed = Timed { metrics: &self.metrics, since: Instant::now() };
         self.metrics.request_begins();
         let refusal = match self.review(call, timed.since).await {
-            Ok((answer, share)) => match call.keep(answer, share).await {
-                Ok(answer) => return typed(StatusCode::OK, "application/json", answer),
-                Err(error) => error.into(),
-            },
+            Ok((answer, share)) => {
+                return typed(StatusCode::OK, "application/json", Call::keep(answer, share));
+            }
             Err(refusal) => refusal,
         };
         let status = refusal.status;
@@ -211,18 +210,20 @@ impl Webhook {
         if body.bytes.is_empty() {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "empty request body"));
         }
-        let answer = match contain(|| answer(&body.bytes, &self.inject)) {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => {
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, error.to_string()));
-            }
-            None => {
-                self.metrics.panicked();
-                return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
-            }
-        };
+        let (answer, share) =
+            self.decider.decide(call, body).await.map_err(|undecided| match undecided {
+                Undecided::NoReview(error) => {
+                    Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
+                }
+                Undecided::Panic => {
+                    self.metrics.panicked();
+                    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+                }
+                Undecided::Room(error) => error.into(),
+            })?;
+        call.prove();
         self.tell(&answer.decision, since.elapsed());
-        Ok((answer.body, body.share))
+        Ok((answer.body, share))
     }
 
     /// One log line and the counters of a decision.
@@ -269,12 +270,6 @@ impl Drop for Timed<'_> {
     }
 }
 
-/// Runs `work`, `None` when it panics.
-fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
-    // What the work may leave half done is dropped with it: it only reads what it shares.
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
 /// Whether a `Content-Type` is JSON's, with any parameters.
 fn is_json(value: Option<&HeaderValue>) -> bool {
     let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -310,13 +305,6 @@ fn plain(refusal: &Refusal) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_panic_is_contained() {
-        assert_eq!(contain(|| 7), Some(7));
-        let none: Option<u8> = contain(|| panic!("hunter2"));
-        assert_eq!(none, None);
-    }
 
     #[test]
     fn json_may_have_parameters() {
