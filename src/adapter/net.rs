@@ -10,15 +10,21 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Lets this process open as many files as it is allowed to. Many container runtimes start it with 1,024 and
-/// let it have hundreds of thousands: the low number is for programs that call select(2), which we do not.
-pub(crate) fn raise_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        let _as_it_was = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+/// Lets this process open as many files as it is allowed to, and says how many that is. Many container runtimes start
+/// it with 1,024 and let it have hundreds of thousands: the low number is for programs that call select(2), which we
+/// do not.
+pub(crate) fn raise_descriptors() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return USUAL_DESCRIPTORS };
+    let now = if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        hard
+    } else {
+        soft
+    };
+    usize::try_from(now).unwrap_or(usize::MAX)
 }
+
+/// The low number.
+const USUAL_DESCRIPTORS: usize = 1024;
 
 /// Listens on an address as Go writes it: an empty host is every address, IPv6 where there is any. Of what is
 /// sent on its connections the kernel takes so many bytes before the peer does, twice.

@@ -80,6 +80,20 @@ pub(crate) struct Bounds {
     pub(crate) idle: Duration,
 }
 
+impl Bounds {
+    /// The same for a process that may open so many files: strangers are as many as fit beside guests and what else is
+    /// open, and a few in any case.
+    pub(crate) fn within(self, descriptors: usize) -> Self {
+        let fit = descriptors.saturating_sub(self.guests_max + OWN_DESCRIPTORS).max(FEW);
+        Self { strangers_max: self.strangers_max.min(fit), ..self }
+    }
+}
+
+/// Files and sockets that are no connections: some twenty at most.
+const OWN_DESCRIPTORS: usize = 64;
+/// Strangers where there are too few descriptors for all guests.
+const FEW: usize = 16;
+
 /// What happened to a connection, for counters and the log.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -154,6 +168,9 @@ const DECISIONS_IN_A_ROW: u32 = 4;
 /// How long who waits for memory or a place waits before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Parts of the time that strangers leave in.
+const SPREAD: u32 = 1000;
+
 /// For telling a client at rest that its connection is closed.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -209,7 +226,7 @@ impl Shared {
         (self.tell)(Event::Opened);
         let (id, stage) = (self.next.get(), Stage::new(address));
         self.next.set(id + 1);
-        if self.strangers.borrow().ids().count() >= self.bounds.strangers_max {
+        if self.strangers.borrow().is_full() {
             self.dismiss_stranger();
         }
         self.strangers.borrow_mut().enter(id, stage.peer());
@@ -245,6 +262,13 @@ impl Shared {
             }
         };
         timeout(self.bounds.drain, emptied).await.is_ok()
+    }
+
+    /// Once or twice the time of a header, of each another one: many that came at once do not leave at once, to come
+    /// again all at once.
+    fn patience_with_stranger(&self, id: u64) -> Duration {
+        let part = u32::try_from(id % u64::from(SPREAD)).unwrap_or_default();
+        self.bounds.header + self.bounds.header * part / SPREAD
     }
 
     /// Makes room among those that said nothing, if there is anybody.
@@ -341,9 +365,7 @@ where
     F: Future<Output = Reply> + 'static,
 {
     let (shared, stage) = (&member.shared, &member.stage);
-    // Answers are one write each; waiting for more to send only delays them.
-    let _slower_at_worst = stream.set_nodelay(true);
-    let hello = timeout(shared.bounds.header, hello::read(stream));
+    let hello = timeout(shared.patience_with_stranger(member.id), hello::read(stream));
     let event = match stage.unless_dismissed(hello).await {
         None => None,
         // In a box, so that who says nothing takes no memory for what comes after.
@@ -460,11 +482,16 @@ fn is_distrust(error: &io::Error) -> bool {
     )
 }
 
-/// What Go's server says to a client that speaks plain HTTP.
-async fn refuse_plain(stream: TcpStream) -> io::Result<()> {
-    // Taken first, or closing would reset the connection and the answer would be lost.
+/// Takes what a client has sent, or closing would reset the connection and the answer would be lost. A function of its
+/// own, as each connection's task would have room for its buffer.
+fn throw_away(stream: &TcpStream) {
     let mut request = [0_u8; 4096];
     let _taken = stream.try_read(&mut request);
+}
+
+/// What Go's server says to a client that speaks plain HTTP.
+async fn refuse_plain(stream: TcpStream) -> io::Result<()> {
+    throw_away(&stream);
     // Nothing was sent yet, so all of it fits the socket's buffer.
     stream.writable().await?;
     let _bytes = stream.try_write(

@@ -96,9 +96,9 @@ impl Crowd {
         }
     }
 
-    /// Those that are in.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
-        self.members.keys().copied()
+    /// Whether one more is one too many.
+    pub(crate) fn is_full(&self) -> bool {
+        self.members.len() >= self.places
     }
 
     /// The first that came from the address with the most: of a crowd in which all owe the same.
@@ -109,7 +109,7 @@ impl Crowd {
 
     /// Whether another one of this address can come in; `look` knows how each one stands.
     pub(crate) fn entry(&self, newcomer: Peer, look: impl Fn(u64) -> Look) -> Entry {
-        if self.members.len() < self.places {
+        if !self.is_full() {
             return Entry::Free;
         }
         let looks: Vec<(u64, Peer, Look)> =

@@ -6,6 +6,7 @@ use crate::adapter::kube::KubeLimits;
 use crate::adapter::server::Bounds;
 use crate::adapter::vault::ClientLimits;
 use crate::domain::template::Budget;
+use crate::telemetry::burst::Rate;
 
 /// Bytes of one admission review. API servers take requests of 3 MiB at most, and objects of 1.5 MiB are the most
 /// that etcd keeps; a review holds one of them at the creation of a pod.
@@ -20,8 +21,8 @@ pub(crate) const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See [`DISCARD_BYTES_MAX`].
 pub(crate) const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
-/// Namespaces that metrics tell apart. Large clusters have some thousands, each costs about 200 bytes
-/// here and one or more series in Prometheus.
+/// Namespaces that metrics tell apart. Large clusters have some thousands, each costs about 300 bytes
+/// here and one or more series in Prometheus. A new one takes the place of the one that was seen least.
 pub(crate) const METRIC_NAMESPACES_MAX: usize = 2000;
 
 /// The webhook's server.
@@ -52,7 +53,7 @@ pub(crate) const SERVER: Bounds = Bounds {
     peer_bytes_max: 2 * REVIEW_BYTES_MAX,
     share_within: Duration::from_secs(2),
     patience: Duration::from_millis(500),
-    strangers_max: 1024,
+    strangers_max: 8192,
     guests_max: 512,
     proven_max: 384,
     drain: Duration::from_secs(15),
@@ -76,11 +77,20 @@ pub(crate) const LAME_DUCK: Duration = Duration::from_secs(3);
 /// What a client that was refused for want of memory is told to wait. API servers take whole seconds.
 pub(crate) const RETRY_AFTER: &str = "1";
 
-/// Lines of one kind that strangers can cause, in each [`LOG_BURST`]: enough to see what goes on, one per
-/// second in the long run.
-pub(crate) const LOG_BURST_LINES: u32 = 10;
-/// See [`LOG_BURST_LINES`].
-pub(crate) const LOG_BURST: Duration = Duration::from_secs(10);
+/// Lines of one kind that strangers can cause: enough at once to see what goes on, and then some 360 in an hour. All
+/// kinds together stay below 300 KiB in an hour.
+pub(crate) const LOG_LINES: Rate = Rate { burst: 10.0, per_second: 0.1 };
+/// The same of lines that say all there is to say when they stand there once.
+pub(crate) const LOG_LINE: Rate = Rate { burst: 1.0, per_second: 0.1 };
+
+/// Bytes of the lines about decisions on reviews of one address: about a thousand lines at once and one in two seconds
+/// as time goes on, which is more than API servers of most clusters cause. Anybody who reaches the port can
+/// send reviews, and one address fills no more than 700 KiB of log in an hour.
+pub(crate) const LOG_DECISIONS: Rate = Rate { burst: 262_144.0, per_second: 128.0 };
+
+/// Namespaces that metrics get to know from one address: twice as many at once as they tell apart, then one in two
+/// seconds. Nobody can check here which namespaces there are, so that a stranger could invent them without end.
+pub(crate) const METRIC_NEW_NAMESPACES: Rate = Rate { burst: 4000.0, per_second: 0.5 };
 
 /// How often certificate files are looked at, and how soon the end of our own certificate is noticed.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);

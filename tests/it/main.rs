@@ -30,6 +30,8 @@ mod regressions;
 mod render_live;
 mod render_tool;
 mod rollout;
+#[path = "../bench/siege.rs"]
+mod siege;
 mod support;
 mod template;
 mod template_cost;

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::{Share, Shared, Stage};
@@ -116,6 +117,10 @@ impl Call {
                 bytes.reserve_exact(most.saturating_sub(bytes.len()));
             }
             bytes.extend_from_slice(&data);
+            // Who sends fast does not keep those waiting who send little.
+            if share.bytes() > 0 {
+                yield_now().await;
+            }
         }
         share.body_ends();
         Ok(Body { bytes, share })
@@ -162,6 +167,7 @@ impl Call {
                 if left == 0 {
                     break;
                 }
+                yield_now().await;
             }
         };
         let _out_of_time = timeout(within, rest).await;

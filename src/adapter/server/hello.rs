@@ -43,6 +43,8 @@ pub(super) async fn read(stream: TcpStream) -> io::Result<Hello> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if said.len() >= wanted {
+            // Answers are one write each; waiting for more to send only delays them.
+            let _slower_at_worst = stream.set_nodelay(true);
             let left = Some(HANDSHAKE_BYTES_MAX);
             return Ok(Hello::Tls(Greeted { said, taken: 0, left, stream }));
         }

@@ -36,7 +36,7 @@ fn nobody_goes_while_there_is_room() {
     crowd.leave(7);
     crowd.leave(7);
     assert_eq!(crowd.entry(SERVER, silent), Entry::Free);
-    assert_eq!(crowd.ids().collect::<Vec<_>>(), [8]);
+    assert!(!crowd.is_full());
 }
 
 #[test]
