@@ -73,15 +73,22 @@ unsafe fn wipe(block: *mut u8, bytes: usize) {
     }
 }
 
-/// Limits the allocator to one arena. To be called before any thread is started: each further arena
-/// keeps some 30 KiB resident of a thread that hardly allocates, and no mode of ours is bound by the
-/// allocator's lock.
+/// Limits the allocator to one arena, and has large blocks go back to the kernel as soon as they are free. To be called
+/// before any thread is started: each further arena keeps some 30 KiB resident of a thread that hardly allocates, and
+/// no mode of ours is bound by the allocator's lock. A large block that comes from the heap, as they do by default
+/// after the first of them, keeps all that lies before it.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the C library's own call; no Rust crate has it without")]
 pub(crate) fn prepare() {
     // SAFETY: `mallopt` takes two integers and is called while there is one thread.
     let _arenas_may_stay = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    // SAFETY: as above.
+    let _it_stays_then = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES) };
 }
+
+/// Bytes of a large block: some are made in a second, and each costs a few page faults.
+#[cfg(target_env = "gnu")]
+const MAPPED_BYTES: libc::c_int = 256 * 1024;
 
 /// Gives free memory back to the kernel. Takes some 100 µs for a heap of a few MiB.
 #[cfg(target_env = "gnu")]

@@ -26,7 +26,7 @@ use crate::domain::serving::ca::{LEAF_SECONDS, Leaf};
 pub(crate) enum TlsError {
     /// The cipher suites leave nothing for the versions.
     Agree(rustls::Error),
-    /// These cipher suites do not exist here.
+    /// None of these cipher suites exists here.
     Cipher(Vec<String>),
     /// Something in this file is not what it should be. Holds no content: it may be a key.
     Content {
@@ -60,7 +60,11 @@ impl fmt::Display for TlsError {
         match self {
             Self::Agree(_) => f.write_str("no TLS version is left to offer"),
             Self::Cipher(names) => {
-                write!(f, "unsupported cipher suites {}, want some of ", names.join(", "))?;
+                write!(
+                    f,
+                    "none of the cipher suites {} is known, want some of ",
+                    names.join(", ")
+                )?;
                 f.write_str(&suite_names().into_keys().collect::<Vec<_>>().join(", "))
             }
             Self::Content { path, lacks } => write!(f, "no {lacks} in {path}"),
@@ -98,23 +102,28 @@ pub(crate) struct Offer {
 
 impl Offer {
     /// TLS 1.3, and 1.2 unless `tls13_only`. A non-empty list of suites chooses among those of 1.2; the
-    /// names of 1.3 are accepted and change nothing, as in Go.
+    /// names of 1.3 are accepted and change nothing, as in Go. Of the others those that are not known are left out:
+    /// lists of a company's policy name some with CBC or RSA key exchange.
     pub(crate) fn new(tls13_only: bool, suites: &[String]) -> Result<Self, TlsError> {
         let mut provider = provider::default_provider();
         let names = suite_names();
-        let unknown = suites.iter().filter(|name| !names.contains_key(*name)).cloned();
-        let unknown: Vec<String> = unknown.collect();
-        if !unknown.is_empty() {
-            return Err(TlsError::Cipher(unknown));
-        }
         if !suites.is_empty() {
             let wanted: Vec<CipherSuite> =
                 suites.iter().filter_map(|name| names.get(name)).copied().collect();
+            if wanted.is_empty() {
+                return Err(TlsError::Cipher(suites.to_vec()));
+            }
             provider
                 .cipher_suites
                 .retain(|suite| suite.tls13().is_some() || wanted.contains(&suite.suite()));
         }
         Ok(Self { provider, tls13_only })
+    }
+
+    /// Those of a list that are left out, since they are not known.
+    pub(crate) fn unknown_suites(suites: &[String]) -> Vec<&str> {
+        let names = suite_names();
+        suites.iter().filter(|name| !names.contains_key(*name)).map(String::as_str).collect()
     }
 
     /// The server's configuration. Nothing is kept of a session: API servers do not resume any.

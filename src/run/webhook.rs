@@ -1,10 +1,12 @@
 //! The webhook as a process: options to a server, requests to decisions, decisions to log and metrics.
 //!
-//! All of it runs on one thread. A decision is a short computation on the connection's own task; a panic
-//! in it becomes an HTTP 500, so that the API server applies its own `failurePolicy`.
+//! All of it runs on one thread, but for decisions about large reviews: one of 3 MiB would keep hundreds of usual
+//! ones waiting. Else a decision is a short computation on the connection's own task. A panic in it becomes an
+//! HTTP 500, so that the API server applies its own `failurePolicy`.
 
 mod automatic;
 mod certificate;
+mod deciding;
 mod requests;
 
 use std::cell::Cell;
@@ -19,11 +21,12 @@ use tokio::time::sleep;
 
 use self::automatic::{Keeping, Shared};
 use self::certificate::Keeper;
+use self::deciding::Decider;
 use self::requests::{Bursts, Webhook};
 use crate::adapter::allocator;
 use crate::adapter::clock::Clock;
-use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race};
-use crate::adapter::server::{Event, serve};
+use crate::adapter::net::{EndSignal, EndSignals, Hangups, listen, race, raise_descriptors};
+use crate::adapter::server::{Bounds, Event, serve};
 use crate::adapter::tls::{Offer, Served, TlsError};
 use crate::domain::inject::InjectConfig;
 use crate::run::{self, limits};
@@ -106,7 +109,7 @@ impl std::error::Error for WebhookError {
     }
 }
 
-/// Whether these cipher suites can be offered.
+/// Whether any of these cipher suites can be offered.
 pub(crate) fn check_cipher_suites(names: &[String]) -> Result<(), impl std::error::Error + use<>> {
     Offer::new(false, names).map(|_offer| ())
 }
@@ -114,25 +117,30 @@ pub(crate) fn check_cipher_suites(names: &[String]) -> Result<(), impl std::erro
 /// Serves until SIGTERM or SIGINT, and then until what had begun is answered.
 pub(crate) fn run(config: Config, log: Log) -> Result<(), WebhookError> {
     run::log_panics(log);
+    let bounds = limits::SERVER.within(raise_descriptors());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(limits::ASIDE_FOR)
         .build()
         .map_err(WebhookError::Start)?;
-    LocalSet::new().block_on(&runtime, run_here(config, log))
+    LocalSet::new().block_on(&runtime, run_here(config, bounds, log))
 }
 
-async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
+async fn run_here(config: Config, bounds: Bounds, log: Log) -> Result<(), WebhookError> {
     let mut signals = EndSignals::catch().map_err(WebhookError::Start)?;
     let hangups = Hangups::catch().map_err(WebhookError::Start)?;
+    for name in Offer::unknown_suites(&config.cipher_suites) {
+        log.warn("cipher suite not supported, left out", &[("suite", &name)]);
+    }
     let offer = Offer::new(config.tls13_only, &config.cipher_suites).map_err(WebhookError::Tls)?;
     let source = certificate::source_of(config.certificate).map_err(WebhookError::Tls)?;
     let webhook = Rc::new(Webhook {
         bursts: Bursts::default(),
         busy: Busy::default(),
         clock: Clock::start(),
+        decider: Decider::new(config.inject),
         health: Arc::new(Health::new()),
-        inject: config.inject,
-        is_deaf: Cell::new(false),
         is_distrusted: Cell::new(false),
         log,
         metrics: Arc::new(Metrics::new(limits::METRIC_NAMESPACES_MAX)),
@@ -164,7 +172,7 @@ async fn run_here(config: Config, log: Log) -> Result<(), WebhookError> {
     let handler = Rc::clone(&webhook);
     let handle = move |call| Rc::clone(&handler).respond(call);
     let end = end(&mut signals, &webhook, keeping.as_ref());
-    let is_drained = serve(listener, Arc::new(tls), limits::SERVER, end, tell, handle).await;
+    let is_drained = serve(listener, Arc::new(tls), bounds, end, tell, handle).await;
     if let Some(keeping) = keeping {
         keeping.wait();
     }

@@ -1,10 +1,13 @@
 //! The webhook's counters, and their text form (Prometheus text exposition format 0.0.4).
 
+mod namespaces;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use self::namespaces::Namespaces;
 use crate::base::process::ProcessFigures;
 
 /// `Content-Type` of [`Metrics::text`].
@@ -21,7 +24,7 @@ pub(crate) struct Decided<'a> {
     pub(crate) decision: &'static str,
     /// A fixed word.
     pub(crate) reason: &'static str,
-    /// The request's namespace; anything at all.
+    /// The request's namespace: a label of RFC 1123, or nothing.
     pub(crate) namespace: &'a str,
     /// Of an injection.
     pub(crate) injection_type: &'static str,
@@ -42,7 +45,7 @@ pub(crate) enum Connection {
 
 #[derive(Debug)]
 struct Numbers {
-    namespaces_max: usize,
+    namespaces: Namespaces,
     bundle: Option<&'static str>,
     bundle_patches: u64,
     ca_ends: Option<u64>,
@@ -50,9 +53,7 @@ struct Numbers {
     connections: u64,
     cuts: u64,
     decisions: BTreeMap<(&'static str, &'static str), u64>,
-    failures: BTreeMap<String, u64>,
     handshake_failures: u64,
-    injections: BTreeMap<(String, &'static str), u64>,
     kubernetes_failures: BTreeMap<&'static str, u64>,
     leads: bool,
     panics: u64,
@@ -74,14 +75,11 @@ const SECONDS: &[f64] =
 /// What the `caBundle` can be as to our CA.
 const BUNDLE_STATES: &[&str] = &["present", "absent", "unknown"];
 
-/// Namespaces beyond the cap are counted under this name; it is no valid name of one.
-const OTHER: &str = "_other";
-
 impl Metrics {
     /// Counters that tell at most `namespaces_max` namespaces apart.
     pub(crate) fn new(namespaces_max: usize) -> Self {
         Self(Mutex::new(Numbers {
-            namespaces_max,
+            namespaces: Namespaces::new(namespaces_max),
             bundle: None,
             bundle_patches: 0,
             ca_ends: None,
@@ -89,9 +87,7 @@ impl Metrics {
             connections: 0,
             cuts: 0,
             decisions: BTreeMap::new(),
-            failures: BTreeMap::new(),
             handshake_failures: 0,
-            injections: BTreeMap::new(),
             kubernetes_failures: BTreeMap::new(),
             leads: false,
             panics: 0,
@@ -149,25 +145,15 @@ impl Metrics {
         }
     }
 
-    /// A review was decided.
-    pub(crate) fn decided(&self, decided: Decided<'_>) {
+    /// A review was decided. `may_be_new` is asked whether its namespace may be told apart, if it is not yet.
+    pub(crate) fn decided(&self, decided: Decided<'_>, may_be_new: impl FnOnce() -> bool) {
         let mut numbers = self.numbers();
         *numbers.decisions.entry((decided.decision, decided.reason)).or_default() += 1;
-        let max = numbers.namespaces_max;
         match decided.decision {
-            "deny" => {
-                let known = numbers.failures.len();
-                let has = numbers.failures.contains_key(decided.namespace);
-                let namespace = bounded(decided.namespace, has || known < max);
-                *numbers.failures.entry(namespace).or_default() += 1;
-            }
+            "deny" => numbers.namespaces.entry(decided.namespace, may_be_new).denied += 1,
             "inject" if !decided.injection_type.is_empty() => {
-                // A namespace has at most three types.
-                let known = numbers.injections.len() / 3;
-                let key = (decided.namespace.to_owned(), decided.injection_type);
-                let has = numbers.injections.contains_key(&key);
-                let namespace = bounded(decided.namespace, has || known < max);
-                *numbers.injections.entry((namespace, decided.injection_type)).or_default() += 1;
+                let counts = numbers.namespaces.entry(decided.namespace, may_be_new);
+                *counts.injected.entry(decided.injection_type).or_default() += 1;
             }
             _ => {}
         }
@@ -183,10 +169,11 @@ impl Metrics {
         self.numbers().queue += 1;
     }
 
-    /// A review ended, well or not.
-    pub(crate) fn request_ends(&self, took: Duration) {
+    /// A request for a review ended; `took` is how long the decision took, if there was one.
+    pub(crate) fn request_ends(&self, took: Option<Duration>) {
         let mut numbers = self.numbers();
         numbers.queue = numbers.queue.saturating_sub(1);
+        let Some(took) = took else { return };
         numbers.requests_ms.observe(took.as_secs_f64() * 1000.0);
         numbers.requests_seconds.observe(took.as_secs_f64());
     }
@@ -204,20 +191,25 @@ impl Metrics {
         out.sample("vault_agent_injector_request_queue_length", &[], numbers.queue);
         out.histogram(
             "vault_agent_injector_request_processing_duration_ms",
-            "Time to answer a review in milliseconds",
+            "Time per decided review in milliseconds",
             &numbers.requests_ms,
         );
         out.counters(
             "vault_agent_injector_injections_by_namespace_total",
             "Injections by namespace and kind",
-            numbers.injections.iter().map(|((namespace, kind), count)| {
-                (vec![("namespace", namespace.as_str()), ("injection_type", *kind)], *count)
+            numbers.namespaces.all().flat_map(|(namespace, counts)| {
+                let labels = move |kind| vec![("namespace", namespace), ("injection_type", kind)];
+                counts.injected.iter().map(move |(kind, count)| (labels(*kind), *count))
             }),
         );
         out.counters(
             "vault_agent_injector_failed_injections_by_namespace_total",
             "Denials by namespace",
-            numbers.failures.iter().map(|(n, count)| (vec![("namespace", n.as_str())], *count)),
+            numbers
+                .namespaces
+                .all()
+                .filter(|(_, counts)| counts.denied > 0)
+                .map(|(namespace, counts)| (vec![("namespace", namespace)], counts.denied)),
         );
         out.counters(
             "vault_injector_decisions_total",
@@ -228,7 +220,7 @@ impl Metrics {
         );
         out.histogram(
             "vault_injector_request_duration_seconds",
-            "Time to answer a review in seconds",
+            "Time per decided review in seconds",
             &numbers.requests_seconds,
         );
         let codes: Vec<(String, u64)> =
@@ -241,7 +233,7 @@ impl Metrics {
         out.head("vault_injector_connections", "gauge", "Open connections");
         out.sample("vault_injector_connections", &[], numbers.connections);
         let name = "vault_injector_connections_cut_total";
-        out.head(name, "counter", "Connections of slow clients, cut off to make room");
+        out.head(name, "counter", "Connections of clients that were sent away to make room");
         out.sample(name, &[], numbers.cuts);
         let name = "vault_injector_handshake_failures_total";
         out.head(name, "counter", "Connections without a TLS session");
@@ -264,10 +256,6 @@ impl Metrics {
         // A counter is never half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn bounded(namespace: &str, is_free: bool) -> String {
-    if is_free { namespace.to_owned() } else { OTHER.to_owned() }
 }
 
 /// How often values were at most so large.
@@ -431,19 +419,18 @@ mod tests {
         Decided { decision: "inject", reason: "injected", namespace, injection_type }
     }
 
+    fn deny(namespace: &str) -> Decided<'_> {
+        Decided { decision: "deny", reason: "x", namespace, injection_type: "" }
+    }
+
     #[test]
     fn keeps_the_names_labels_and_buckets_of_vault_k8s() {
         let metrics = Metrics::new(100);
         metrics.request_begins();
         metrics.request_begins();
-        metrics.request_ends(Duration::from_millis(30));
-        metrics.decided(inject("web", "init_only"));
-        metrics.decided(Decided {
-            decision: "deny",
-            reason: "x",
-            namespace: "",
-            injection_type: "",
-        });
+        metrics.request_ends(Some(Duration::from_millis(30)));
+        metrics.decided(inject("web", "init_only"), || true);
+        metrics.decided(deny(""), || true);
         let text = metrics.text(&ProcessFigures::default());
         for line in [
             "vault_agent_injector_request_queue_length 1",
@@ -463,26 +450,18 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_capped() {
-        let metrics = Metrics::new(2);
-        for i in 0..20 {
-            let namespace = format!("n{i}");
-            metrics.decided(inject(&namespace, "init_only"));
-            metrics.decided(Decided {
-                decision: "deny",
-                reason: "x",
-                namespace: &namespace,
-                injection_type: "",
-            });
-        }
-        metrics.decided(inject("n0", "init_only"));
+    fn what_is_no_review_has_no_time() {
+        let metrics = Metrics::new(100);
+        metrics.request_begins();
+        metrics.request_ends(None);
         let text = metrics.text(&ProcessFigures::default());
-        let failed = text.lines().filter(|l| l.starts_with("vault_agent_injector_failed")).count();
-        assert_eq!(failed, 3);
-        let injected = "vault_agent_injector_injections_by_namespace_total";
-        assert!(text.lines().filter(|l| l.starts_with(injected)).count() <= 7);
-        assert!(text.contains("failed_injections_by_namespace_total{namespace=\"_other\"} 18"));
-        assert!(text.contains("{namespace=\"n0\",injection_type=\"init_only\"} 2"), "{text}");
+        for line in [
+            "vault_agent_injector_request_queue_length 0",
+            "vault_agent_injector_request_processing_duration_ms_count 0",
+            "vault_injector_request_duration_seconds_count 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
     }
 
     #[test]
@@ -509,7 +488,7 @@ mod tests {
     #[test]
     fn a_label_cannot_forge_a_line() {
         let metrics = Metrics::new(2);
-        metrics.decided(inject("a\"\n\\", "init_only"));
+        metrics.decided(inject("a\"\n\\", "init_only"), || true);
         assert!(
             metrics
                 .text(&ProcessFigures::default())

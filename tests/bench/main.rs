@@ -18,6 +18,7 @@ mod support;
 mod agents;
 mod proc;
 mod review;
+mod siege;
 mod webhook;
 
 use std::process::ExitCode;
@@ -95,6 +96,9 @@ fn main() -> ExitCode {
     }
     if wants("webhook") {
         rows.extend(webhook::measure(effort));
+    }
+    if wants("siege") {
+        rows.extend(webhook::besiege(effort));
     }
 
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

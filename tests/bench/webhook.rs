@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::review::review;
+use crate::siege::{self, Besiegers, Target};
 use crate::support::agent::ours;
 use crate::support::temp_dir::TempDir;
 use crate::support::webhook::Webhook;
@@ -188,5 +189,38 @@ pub(crate) fn measure(effort: Effort) -> Vec<Row> {
         paced("webhook: 1,000 per second, median", 0.5, None),
         paced("webhook: 1,000 per second, 99th percentile", 0.99, Some(2.0)),
         Row { budget: Some(12.0), ..resident },
+    ]
+}
+
+/// Reviews and probes while one address does what it can: idle connections, half handshakes, bodies that trickle,
+/// and the largest bodies without a pause.
+pub(crate) fn besiege(effort: Effort) -> Vec<Row> {
+    let webhook = Webhook::start(&[], &[("AGENT_INJECT_VAULT_ADDR", "https://vault:8200")]);
+    let target = Target { address: ([127, 0, 0, 1], webhook.port).into(), trust: webhook.trust() };
+    let lasts = Duration::from_secs(effort.paced_seconds.max(10));
+    let all = Besiegers { idle: 4500, half_handshakes: 1000, trickling: 100, large: 8 };
+    let mut seen = siege::lay(&target, all, lasts);
+    let peak = proc::field(webhook.process.id(), "status", "VmHWM") / 1024.0;
+    let row = |what, ours, unit, budget| Row {
+        what,
+        ours,
+        unit,
+        peer: None,
+        budget: Some(budget),
+        times: None,
+        is_clock_time: unit == "ms",
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a figure to show")]
+    let lost = seen.lost as f64;
+    vec![
+        row(
+            "siege: reviews, 99th percentile",
+            proc::percentile(&mut seen.reviews, 0.99),
+            "ms",
+            100.0,
+        ),
+        row("siege: slowest probe", proc::percentile(&mut seen.probes, 1.0), "ms", 100.0),
+        row("siege: lost", lost, "", 0.0),
+        row("siege: most resident memory", peak, "MiB", 76.8),
     ]
 }

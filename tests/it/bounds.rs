@@ -88,6 +88,23 @@ fn shapes(bytes: usize) -> Vec<(String, Vec<u8>)> {
     all
 }
 
+/// Some of those that take most.
+pub(crate) fn worst(bytes: usize) -> Vec<(String, Vec<u8>)> {
+    let mut all = patches(bytes);
+    for (spec, item) in [
+        (r#"{"containers":[@]}"#, "{}"),
+        (r#"{"containers":[@]}"#, r#"{"a":{},"b":[],"c":{"d":[[]]}}"#),
+        (r#"{"volumes":[@],"containers":[{"name":"a"}]}"#, "{}"),
+        (r#"{"containers":[{"name":"a","volumeMounts":[@]}]}"#, "{}"),
+        (r#"{"containers":[{"name":"a","env":[@]}]}"#, "{}"),
+        (r#"{"containers":5,"unknown":[@]}"#, "[]"),
+    ] {
+        let body = filled(&review(WANTED, "", spec), &|_| item.into(), ",", bytes);
+        all.push((format!("{spec} of {item}"), body));
+    }
+    all
+}
+
 /// Maps, and lists of metadata.
 fn maps(bytes: usize) -> Vec<(String, Vec<u8>)> {
     let app = r#"{"containers":[{"name":"a"}]}"#;

@@ -114,7 +114,7 @@ fn a_head_has_no_body() {
 fn a_connection_outlives_its_errors() {
     let webhook = Webhook::start(&[]);
     let good = review("web", "");
-    let long = vec![b' '; 8 * 1024 * 1024 + 1];
+    let long = vec![b' '; 3 * 1024 * 1024 + 1];
     let mut client = webhook.connect();
     let plain = &["Content-Type: text/plain"][..];
     for (line, headers, body, status) in [

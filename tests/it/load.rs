@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::siege::{self, Besiegers, Target};
 use crate::support::https::{Client, Reply};
 use crate::webhook::{JSON, Webhook, review};
 
-const CONNECTIONS_MAX: usize = 512;
-const LARGE: usize = 8 * 1024 * 1024;
+/// Places for connections that have said a word of TLS.
+const GUESTS_MAX: usize = 512;
+/// Of these, those that who brought a review may keep.
+const PROVEN_MAX: usize = 384;
+const LARGE: usize = 3 * 1024 * 1024;
 
 /// A probe gets its answer while the kubelet waits for it, which is one second.
 fn assert_healthy(webhook: &Webhook) {
@@ -49,18 +53,47 @@ fn lines_with(webhook: &Webhook, text: &str) -> usize {
     webhook.lines.try_iter().filter(|line| line.contains(text)).count()
 }
 
+/// Files that the webhook may open in tests of silent connections: more of these fit only where more are allowed.
+const DESCRIPTORS: usize = 1000;
+/// Silent connections that then have room.
+const STRANGERS_MAX: usize = DESCRIPTORS - GUESTS_MAX - 64;
+
 #[test]
 fn silent_connections_make_room_for_others() {
-    let webhook = Webhook::start(&[]);
+    let webhook = Webhook::start_with_descriptors(DESCRIPTORS);
+    let mut kept = webhook.connect();
+    assert_eq!(kept.ask("POST /mutate", JSON, &review("web", "")).unwrap().status, 200);
     let silent: Vec<TcpStream> =
-        (0..CONNECTIONS_MAX).map(|_| TcpStream::connect(webhook.address).unwrap()).collect();
+        (0..STRANGERS_MAX + 50).map(|_| TcpStream::connect(webhook.address).unwrap()).collect();
     assert_healthy(&webhook);
-    assert_eq!(webhook.ask("POST /mutate", JSON, &review("web", "")).status, 200);
-    assert!(metric(&webhook, "vault_injector_connections_cut_total") > 0);
-    let line = webhook.line("slow clients cut off");
+    assert!(metric(&webhook, "vault_injector_connections_cut_total") >= 50);
+    // Who brought a review before is still there, and may stay.
+    let reply = kept.ask("POST /mutate", JSON, &review("web", "")).unwrap();
+    assert_eq!((reply.status, reply.header("connection")), (200, None));
+    assert_eq!(kept.ask("POST /mutate", JSON, &review("web", "")).unwrap().status, 200);
+    let line = webhook.line("clients sent away to make room");
     assert!(line.contains("[WARN]") && line.contains("client=127.0.0.1:"), "{line}");
-    assert_eq!(lines_with(&webhook, "slow clients cut off"), 0, "told once for all");
+    assert_eq!(lines_with(&webhook, "clients sent away to make room"), 0, "told once for all");
     drop(silent);
+}
+
+#[test]
+fn half_a_first_word_is_no_more_than_none() {
+    let webhook = Webhook::start(&[]);
+    let word = b"\x16\x03\x01\x02\x00\x01";
+    let half = |_| {
+        let mut stream = TcpStream::connect(webhook.address).unwrap();
+        stream.write_all(word).unwrap();
+        stream
+    };
+    let _halves: Vec<TcpStream> = (0..GUESTS_MAX + 50).map(half).collect();
+    assert_healthy(&webhook);
+    assert_eq!(metric(&webhook, "vault_injector_connections_cut_total"), 0, "they have no place");
+    // One that is too long is not waited for.
+    let mut long = TcpStream::connect(webhook.address).unwrap();
+    long.write_all(b"\x16\x03\x01\x40\x00").unwrap();
+    let line = webhook.line("TLS handshake failed");
+    assert!(line.contains("a first record of 16389 bytes, at most 8192"), "{line}");
 }
 
 #[test]
@@ -68,7 +101,7 @@ fn slow_bodies_keep_nobody_waiting() {
     let webhook = Webhook::start(&[]);
     // Room for one more connection of ours, and for the next one when that is closed.
     let slow: Vec<Client> =
-        (0..CONNECTIONS_MAX - 12).map(|_| half_way(&webhook, 12_000, 6_000)).collect();
+        (0..GUESTS_MAX - 12).map(|_| half_way(&webhook, 12_000, 6_000)).collect();
     let start = Instant::now();
     assert_eq!(webhook.ask("POST /mutate", JSON, &review("web", "")).status, 200);
     assert_healthy(&webhook);
@@ -82,6 +115,23 @@ fn slow_bodies_keep_nobody_waiting() {
 }
 
 #[test]
+fn a_review_brought_once_keeps_no_place_from_newcomers() {
+    let webhook = Webhook::start(&[]);
+    let once = |_| {
+        let mut client = webhook.connect();
+        let reply = client.ask("POST /mutate", JSON, &review("web", "")).unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (200, None));
+        client
+    };
+    let mut idlers: Vec<Client> = (0..GUESTS_MAX + 30).map(once).collect();
+    assert_healthy(&webhook);
+    let open = idlers.iter_mut().filter_map(|client| (!client.is_closed()).then_some(())).count();
+    assert!((PROVEN_MAX..=GUESTS_MAX).contains(&open), "{open} are open");
+    // The oldest went.
+    assert!(idlers.last_mut().is_some_and(|client| !client.is_closed()));
+}
+
+#[test]
 fn announcing_large_bodies_takes_no_memory_from_others() {
     let webhook = Webhook::start(&[]);
     let _slow: Vec<Client> = (0..50).map(|_| half_way(&webhook, LARGE, 100)).collect();
@@ -92,51 +142,71 @@ fn announcing_large_bodies_takes_no_memory_from_others() {
     assert_eq!(metric(&webhook, "vault_injector_connections_cut_total"), 0);
 }
 
-/// Large bodies that come slowly, but come: each of these clients sends a piece every 200 ms until told to
-/// stop by its answer.
-fn trickle(webhook: &Webhook, count: usize) -> Vec<thread::JoinHandle<u16>> {
+/// Large bodies that come slowly, but come: each of these clients sends a piece every 400 ms until it is sent away or
+/// answered.
+fn trickle(webhook: &Webhook, count: usize) -> Vec<thread::JoinHandle<Option<u16>>> {
     let (address, config) = (webhook.address, webhook.ca.client());
-    let piece = vec![b' '; 512 * 1024];
+    let piece = vec![b' '; 256 * 1024];
     let start = move |_| {
         let (config, piece) = (Arc::clone(&config), piece.clone());
         thread::spawn(move || {
             let mut client = Client::connect(address, config, "localhost").unwrap();
             client.send(head(LARGE).as_bytes()).unwrap();
             for _ in 0..LARGE / piece.len() {
-                client.send(&piece).unwrap();
-                thread::sleep(Duration::from_millis(250));
+                client.send(&piece).ok()?;
+                thread::sleep(Duration::from_millis(400));
             }
-            client.reply().unwrap().status
+            client.reply().ok().map(|reply| reply.status)
         })
     };
     (0..count).map(start).collect()
 }
 
 #[test]
-fn large_reviews_wait_their_turn_and_are_told_to_come_again() {
+fn a_slow_body_holds_nothing_that_others_need() {
     let webhook = Webhook::start(&[]);
-    let holders = trickle(&webhook, 1);
-    thread::sleep(Duration::from_millis(1000));
-    let large = vec![b' '; LARGE];
-    let start = Instant::now();
-    let reply = webhook.ask("POST /mutate", JSON, &large);
-    let waited = start.elapsed();
-    assert_eq!(reply.status, 429, "{}", reply.text());
-    assert_eq!(reply.header("retry-after"), Some("1"), "API servers obey whole seconds");
-    assert!(reply.text().contains("too many large requests at once, try again"));
-    assert!((1800..4000).contains(&waited.as_millis()), "{waited:?}");
-    // The usual ones do not even notice.
-    let start = Instant::now();
-    assert_eq!(webhook.ask("POST /mutate", JSON, &review("web", "")).status, 200);
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert_healthy(&webhook);
-    assert_eq!(metric(&webhook, "vault_injector_http_responses_total{code=\"429\"}"), 1);
-    let line = webhook.line("status=429");
-    assert!(line.contains("[WARN]") && line.contains("client=127.0.0.1:"), "{line}");
-    for holder in holders {
-        assert_eq!(holder.join().unwrap(), 400, "those who came first are read to their end");
+    let slow = trickle(&webhook, 8);
+    let large = vec![b' '; 60_000];
+    thread::sleep(Duration::from_secs(2));
+    for _ in 0..10 {
+        let start = Instant::now();
+        let reply = webhook.ask("POST /mutate", JSON, &large);
+        assert_eq!(reply.status, 400, "all of it was read: {}", reply.text());
+        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+        thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(webhook.ask("POST /mutate", JSON, &large).status, 400);
+    assert_healthy(&webhook);
+    // Some were sent away, and some were read.
+    slow.into_iter().for_each(|slow| assert!([None, Some(400)].contains(&slow.join().unwrap())));
+    assert_eq!(webhook.ask("POST /mutate", JSON, &vec![b' '; LARGE]).status, 400);
+}
+
+#[test]
+fn slow_bodies_alone_may_take_their_time() {
+    let webhook = Webhook::start(&[]);
+    for slow in trickle(&webhook, 1) {
+        assert_eq!(slow.join().unwrap(), Some(400), "all of it was read");
+    }
+}
+
+#[test]
+fn the_largest_bodies_without_pause_are_all_read() {
+    let webhook = Webhook::start(&[]);
+    let (address, config) = (webhook.address, webhook.ca.client());
+    let send = |_| {
+        let config = Arc::clone(&config);
+        thread::spawn(move || {
+            let mut client = Client::connect(address, config, "localhost").unwrap();
+            let large = vec![b' '; LARGE];
+            let ask = |_| client.ask("POST /mutate", JSON, &large).unwrap().status;
+            (0..5).map(ask).collect::<Vec<u16>>()
+        })
+    };
+    let senders: Vec<_> = (0..8).map(send).collect();
+    assert_healthy(&webhook);
+    for sender in senders {
+        assert_eq!(sender.join().unwrap(), [400; 5], "nobody waits for ever for another one");
+    }
 }
 
 /// A review with a large answer: what a pod names once comes back twice.
@@ -194,8 +264,8 @@ fn a_flood_of_nonsense_fills_no_log() {
     while let Ok(line) = webhook.lines.recv_timeout(Duration::from_secs(20)) {
         log.push(line);
     }
-    // Ten of each kind in ten seconds.
-    let most = 10 * (1 + usize::try_from(start.elapsed().as_secs()).unwrap() / 10 + 1);
+    // Ten of each kind, and one in ten seconds.
+    let most = 10 + usize::try_from(start.elapsed().as_secs()).unwrap() / 10 + 1;
     for kind in ["review refused", "plain HTTP refused", "TLS handshake failed"] {
         let lines: Vec<&String> = log.iter().filter(|line| line.contains(kind)).collect();
         assert!((10..=most).contains(&lines.len()), "{kind}: {} lines", lines.len());
@@ -243,15 +313,15 @@ fn busy_connections_do_not_starve_the_others() {
     floods.into_iter().for_each(|flood| flood.join().unwrap());
 }
 
-/// What `deploy/deployment.yaml` allows.
-const MEMORY_KIB_MAX: u64 = 128 * 1024;
+/// What chart and manifests allow, less two fifths to spare.
+const MEMORY_KIB_MAX: u64 = 128 * 1024 / 10 * 6;
 
 #[test]
 fn everything_at_once_stays_within_the_memory_of_the_deployment() {
     let webhook = Webhook::start(&[]);
     let (heavy, length) = (with_large_answer(), 31 * 1024);
     let _slow: Vec<Client> = (0..400).map(|_| half_way(&webhook, length + 1, length)).collect();
-    let _huge: Vec<Client> = (0..20).map(|_| half_way(&webhook, LARGE, LARGE / 16)).collect();
+    let _huge: Vec<Client> = (0..20).map(|_| half_way(&webhook, LARGE, LARGE / 3)).collect();
     let untaken = |_| {
         let mut client = webhook.connect();
         client.send(head(heavy.len()).as_bytes()).unwrap();
@@ -262,10 +332,58 @@ fn everything_at_once_stays_within_the_memory_of_the_deployment() {
     let _untaken: Vec<Client> = (0..60).map(untaken).collect();
     thread::sleep(Duration::from_secs(1));
     assert_healthy(&webhook);
-    let status = std::fs::read_to_string(format!("/proc/{}/status", webhook.pid())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak = peak_kib(&webhook);
     eprintln!("at most {peak} KiB were resident");
     assert!((20 * 1024..MEMORY_KIB_MAX).contains(&peak), "{peak} KiB");
     assert_eq!(webhook.ask("POST /mutate", JSON, &review("web", "")).status, 200);
+}
+
+fn peak_kib(webhook: &Webhook) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", webhook.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn four_of_the_worst_bodies_at_once_stay_far_below_the_memory_of_the_deployment() {
+    let webhook = Webhook::start(&[]);
+    for (name, body) in crate::bounds::worst(LARGE) {
+        let body = Arc::new(body);
+        let send = |_| {
+            let (address, config, body) = (webhook.address, webhook.ca.client(), Arc::clone(&body));
+            thread::spawn(move || {
+                let mut client = Client::connect(address, config, "localhost").unwrap();
+                client.ask("POST /mutate", JSON, &body).unwrap().status
+            })
+        };
+        let senders: Vec<_> = (0..4).map(send).collect();
+        for sender in senders {
+            let status = sender.join().unwrap();
+            assert!([200, 400].contains(&status), "{name}: {status}");
+        }
+        let peak = peak_kib(&webhook);
+        assert!(peak < MEMORY_KIB_MAX, "{name}: {peak} KiB");
+    }
+    eprintln!("at most {} KiB were resident", peak_kib(&webhook));
+}
+
+#[test]
+fn a_siege_from_one_address_keeps_nobody_at_others_waiting() {
+    let webhook = Webhook::start(&[]);
+    let target = Target { address: webhook.address, trust: webhook.ca.client() };
+    let besiegers = Besiegers { idle: 1500, half_handshakes: 300, trickling: 20, large: 4 };
+    let seen = siege::lay(&target, besiegers, Duration::from_secs(5));
+    assert_eq!(seen.lost, 0);
+    assert!(seen.reviews.len() > 20 && seen.probes.len() > 10, "{seen:?}");
+    // The figures are those of a debug build on a machine that runs other tests; tests/bench has those that count.
+    let slowest = seen.reviews.iter().chain(&seen.probes).copied().fold(0.0, f64::max);
+    eprintln!(
+        "{} reviews and probes, the slowest took {slowest} ms",
+        seen.reviews.len() + seen.probes.len()
+    );
+    assert!(slowest < 2000.0, "{slowest} ms");
+    let lines: Vec<String> = webhook.lines.try_iter().collect();
+    let strangers = lines.iter().filter(|line| !line.contains("review decided"));
+    let bytes: usize = strangers.map(String::len).sum();
+    assert!(bytes < 20_000, "{bytes} bytes of log: {lines:#?}");
 }

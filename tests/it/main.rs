@@ -32,6 +32,8 @@ mod render_live;
 mod render_tool;
 mod rollout;
 mod safety;
+#[path = "../bench/siege.rs"]
+mod siege;
 mod support;
 mod template;
 mod template_cost;

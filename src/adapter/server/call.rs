@@ -3,18 +3,16 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::Shared;
-use crate::adapter::net::Stage;
+use super::{Share, Shared, Stage};
 
 /// A request as handlers get it.
 pub(crate) struct Call {
@@ -27,23 +25,16 @@ pub(crate) struct Call {
     stage: Stage,
 }
 
-/// Bytes that win a client our patience anew: a large body may take its time on a slow line, at 4 Mbit/s.
-const PROGRESS: usize = 256 * 1024;
-
-/// What a review takes for each byte of its body: itself, the patch that is made of it, and that in base64.
-const GROWTH: usize = 3;
+/// Bytes by which a body's share grows: so little is held for what has not arrived.
+const STEP: usize = 64 * 1024;
 
 /// A whole body.
 pub(crate) struct Body {
     /// All of it.
     pub(crate) bytes: Vec<u8>,
-    /// For the body and what is made of it.
+    /// For the body, and then for its answer.
     pub(crate) share: Share,
 }
-
-/// A part of the memory for large bodies and answers, given back when it is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Share(Option<OwnedSemaphorePermit>);
 
 /// Why there is no body, or no room for an answer.
 #[derive(Debug)]
@@ -82,18 +73,13 @@ impl BodyError {
 }
 
 impl Call {
-    pub(super) fn new(
-        request: Request<Incoming>,
-        peer: SocketAddr,
-        stage: Stage,
-        shared: Rc<Shared>,
-    ) -> Self {
+    pub(super) fn new(request: Request<Incoming>, stage: Stage, shared: Rc<Shared>) -> Self {
         let (head, body) = request.into_parts();
-        Self { head, peer, body, shared, stage }
+        Self { head, peer: stage.address(), body, shared, stage }
     }
 
-    /// Reads the whole body, at most `bytes_max` bytes. One that outgrows its free bytes waits until there
-    /// is room for all of it, so that no two wait for each other; nothing is held for what was only announced.
+    /// Reads the whole body, at most `bytes_max` bytes. What outgrows its free bytes takes of the shared memory as it
+    /// arrives; nothing is held for what was only announced.
     pub(crate) async fn read(
         &mut self,
         bytes_max: usize,
@@ -113,7 +99,7 @@ impl Call {
 
     async fn read_whole(&mut self, bytes_max: usize, most: usize) -> Result<Body, BodyError> {
         let free = self.shared.bounds.free_bytes;
-        let mut share = Share::default();
+        let mut share = self.shared.memory.share(&self.stage);
         let mut bytes = Vec::with_capacity(most.min(free));
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(BodyError::Break)?;
@@ -122,33 +108,51 @@ impl Call {
             if length > bytes_max {
                 return Err(BodyError::Long(bytes_max));
             }
-            if length > free && share.0.is_none() {
-                // Meanwhile the client waits for us.
-                self.stage.body_ends();
-                share = self.shared.share(most.saturating_mul(GROWTH), &self.stage).await?;
-                self.stage.body_begins();
-                bytes.reserve_exact(most - bytes.len());
-            }
-            if length / PROGRESS > bytes.len() / PROGRESS {
-                self.stage.body_begins();
+            let held = free + share.bytes();
+            if length > held {
+                let step = (length - held).max(STEP.min(most.saturating_sub(held)));
+                let grown = self.shared.acquire(|| share.grow_for_body(step));
+                self.stage.waits_for_memory(grown).await?;
+                // Pages that nothing is written to are none, so this takes no more than the share.
+                bytes.reserve_exact(most.saturating_sub(bytes.len()));
             }
             bytes.extend_from_slice(&data);
+            // Who sends fast does not keep those waiting who send little.
+            if share.bytes() > 0 {
+                yield_now().await;
+            }
         }
+        share.body_ends();
         Ok(Body { bytes, share })
     }
 
-    /// An answer that holds its share of the memory until the client has taken it. It takes over the share
-    /// of its body.
-    pub(crate) async fn keep(&self, answer: Vec<u8>, mut share: Share) -> Result<Bytes, BodyError> {
-        let needed = answer.len().saturating_sub(self.shared.bounds.free_bytes);
-        let has = share.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if has < needed {
-            drop(share);
-            share = self.shared.share(answer.len(), &self.stage).await?;
-        } else if let Some(permits) = &mut share.0 {
-            drop(permits.split(has - needed));
-        }
-        Ok(Bytes::from_owner(Kept { bytes: answer, _share: share }))
+    /// Waits for the turn of this client's address: one that asks a lot waits for itself.
+    pub(crate) async fn turn(&self) {
+        self.shared.decisions.turn(self.stage.peer()).await;
+    }
+
+    /// Makes a share large enough for an answer, if that can be done at once.
+    pub(crate) fn fits(&self, answer_bytes: usize, share: &mut Share) -> bool {
+        share.resize(answer_bytes.saturating_sub(self.shared.bounds.free_bytes))
+    }
+
+    /// Waits until it can be done.
+    pub(crate) async fn make_room(
+        &self,
+        answer_bytes: usize,
+        share: &mut Share,
+    ) -> Result<(), BodyError> {
+        self.shared.acquire(|| self.fits(answer_bytes, share)).await
+    }
+
+    /// The client brought a whole review.
+    pub(crate) fn prove(&self) {
+        self.stage.prove();
+    }
+
+    /// An answer that holds its share of the memory until the client has taken it.
+    pub(crate) fn keep(answer: Vec<u8>, share: Share) -> Bytes {
+        Bytes::from_owner(Kept { bytes: answer, _share: share })
     }
 
     /// Takes what the client still sends and throws it away, within bounds, so that it reads our answer
@@ -163,27 +167,11 @@ impl Call {
                 if left == 0 {
                     break;
                 }
+                yield_now().await;
             }
         };
         let _out_of_time = timeout(within, rest).await;
         self.stage.body_ends();
-    }
-}
-
-impl Shared {
-    /// Room for so many bytes, free ones apart, in the order in which it was asked for.
-    async fn share(&self, bytes: usize, stage: &Stage) -> Result<Share, BodyError> {
-        let beyond = bytes.saturating_sub(self.bounds.free_bytes);
-        if beyond == 0 {
-            return Ok(Share::default());
-        }
-        stage.weigh();
-        // What is larger than all there is has to be alone.
-        let permits = u32::try_from(beyond.min(self.bounds.shared_bytes)).unwrap_or(u32::MAX);
-        let share = self.press_for(Arc::clone(&self.shares).acquire_many_owned(permits));
-        let share = timeout(self.bounds.share_within, share).await;
-        let permits = share.map_err(|_elapsed| BodyError::Crowded)?;
-        permits.map(|permits| Share(Some(permits))).map_err(|_closed| BodyError::Crowded)
     }
 }
 

@@ -33,12 +33,18 @@ fn cipher_suites_are_chosen_by_iana_and_go_names() {
     assert_eq!(count("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"), 4);
     assert_eq!(count("TLS_AES_128_GCM_SHA256"), 3);
     assert_eq!(count("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"), 4);
-    let error = Offer::new(false, &names("TLS_RSA_WITH_AES_128_CBC_SHA,TLS_AES_128_GCM_SHA256"));
-    let error = error.unwrap_err().to_string();
-    assert!(
-        error.starts_with("unsupported cipher suites TLS_RSA_WITH_AES_128_CBC_SHA, want"),
-        "{error}"
+    // Those of a company's list that we do not have are left out, and told.
+    let mixed = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA";
+    assert_eq!(count(mixed), 4);
+    assert_eq!(
+        Offer::unknown_suites(&names(mixed)),
+        ["TLS_RSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"]
     );
+    let error =
+        Offer::new(false, &names("TLS_RSA_WITH_AES_128_CBC_SHA,NULL")).unwrap_err().to_string();
+    let want =
+        "none of the cipher suites TLS_RSA_WITH_AES_128_CBC_SHA, NULL is known, want some of ";
+    assert!(error.starts_with(want), "{error}");
 }
 
 #[test]

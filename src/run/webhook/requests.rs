@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +16,14 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode};
 use tokio::time::Instant;
 
+use super::deciding::{Decider, Undecided};
 use super::{Busy, now};
 use crate::adapter::clock::Clock;
 use crate::adapter::procfs;
 use crate::adapter::server::{BodyError, Call, Event, Reply, Share};
-use crate::domain::inject::{Decision, InjectConfig, Verdict, answer};
+use crate::domain::inject::{Decision, Verdict};
 use crate::run::limits;
-use crate::telemetry::burst::Burst;
+use crate::telemetry::burst::{Burst, PerAddress};
 use crate::telemetry::health::Health;
 use crate::telemetry::log::{Fields, Log};
 use crate::telemetry::metrics::{self, Connection, Decided, Metrics};
@@ -33,10 +33,8 @@ pub(super) struct Webhook {
     pub(super) bursts: Bursts,
     pub(super) busy: Busy,
     pub(super) clock: Clock,
+    pub(super) decider: Decider,
     pub(super) health: Arc<Health>,
-    pub(super) inject: InjectConfig,
-    /// Whether the last try to accept a connection failed.
-    pub(super) is_deaf: Cell<bool>,
     /// Whether the log has it that a client does not trust the certificate now served.
     pub(super) is_distrusted: Cell<bool>,
     pub(super) log: Log,
@@ -44,20 +42,32 @@ pub(super) struct Webhook {
     pub(super) telemetry_path: String,
 }
 
-/// The lines that anybody who reaches the port can cause.
+/// The lines and metrics that anybody who reaches the port can cause.
 pub(super) struct Bursts {
     crowded: Burst,
     cut: Burst,
+    deaf: Burst,
+    decided: PerAddress,
     handshake: Burst,
+    new_namespaces: PerAddress,
     plain: Burst,
     refused: Burst,
 }
 
 impl Default for Bursts {
     fn default() -> Self {
-        let few = || Burst::new(limits::LOG_BURST_LINES, limits::LOG_BURST);
-        let one = || Burst::new(1, limits::LOG_BURST);
-        Self { crowded: one(), cut: one(), handshake: few(), plain: few(), refused: few() }
+        let few = || Burst::new(limits::LOG_LINES);
+        let one = || Burst::new(limits::LOG_LINE);
+        Self {
+            crowded: one(),
+            cut: one(),
+            deaf: one(),
+            decided: PerAddress::new(limits::LOG_DECISIONS),
+            handshake: few(),
+            new_namespaces: PerAddress::new(limits::METRIC_NEW_NAMESPACES),
+            plain: few(),
+            refused: few(),
+        }
     }
 }
 
@@ -84,15 +94,15 @@ impl Webhook {
         self.busy.tick();
         match event {
             Event::AcceptFailed(error) => {
-                // Repeats several times a second for as long as it lasts.
-                if !self.is_deaf.replace(true) {
+                // Repeats many times a second for as long as it lasts.
+                if self.bursts.deaf.admit(self.clock.now()).is_some() {
                     self.log.error("cannot accept connections", &[("error", &error)]);
                 }
             }
             Event::Closed => self.metrics.connection(Connection::Closed),
             Event::Cut(client) => {
                 self.metrics.connection(Connection::Cut);
-                self.warn_of("slow clients cut off to make room", &self.bursts.cut, client, &[]);
+                self.warn_of("clients sent away to make room", &self.bursts.cut, client, &[]);
             }
             Event::Distrusted(client, error) => {
                 self.metrics.connection(Connection::HandshakeFailed);
@@ -110,10 +120,7 @@ impl Webhook {
                 let fields: Fields<'_> = &[("error", &error)];
                 self.warn_of("TLS handshake failed", &self.bursts.handshake, client, fields);
             }
-            Event::Opened => {
-                self.is_deaf.set(false);
-                self.metrics.connection(Connection::Opened);
-            }
+            Event::Opened => self.metrics.connection(Connection::Opened),
             Event::Plain(client) => {
                 self.metrics.connection(Connection::HandshakeFailed);
                 self.warn_of("plain HTTP refused", &self.bursts.plain, client, &[]);
@@ -174,13 +181,14 @@ impl Webhook {
     }
 
     async fn mutate(&self, call: &mut Call) -> Reply {
-        let timed = Timed { metrics: &self.metrics, since: Instant::now() };
+        let timed =
+            Timed { is_decided: Cell::new(false), metrics: &self.metrics, since: Instant::now() };
         self.metrics.request_begins();
         let refusal = match self.review(call, timed.since).await {
-            Ok((answer, share)) => match call.keep(answer, share).await {
-                Ok(answer) => return typed(StatusCode::OK, "application/json", answer),
-                Err(error) => error.into(),
-            },
+            Ok((answer, share)) => {
+                timed.is_decided.set(true);
+                return typed(StatusCode::OK, "application/json", Call::keep(answer, share));
+            }
             Err(refusal) => refusal,
         };
         let status = refusal.status;
@@ -211,37 +219,43 @@ impl Webhook {
         if body.bytes.is_empty() {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "empty request body"));
         }
-        let answer = match contain(|| answer(&body.bytes, &self.inject)) {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => {
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, error.to_string()));
-            }
-            None => {
-                self.metrics.panicked();
-                return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
-            }
-        };
-        self.tell(&answer.decision, since.elapsed());
-        Ok((answer.body, body.share))
+        let (answer, share) =
+            self.decider.decide(call, body).await.map_err(|undecided| match undecided {
+                Undecided::NoReview(error) => {
+                    Refusal::new(StatusCode::BAD_REQUEST, error.to_string())
+                }
+                Undecided::Panic => {
+                    self.metrics.panicked();
+                    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+                }
+                Undecided::Room(error) => error.into(),
+            })?;
+        call.prove();
+        self.tell(call.peer.ip().to_canonical(), &answer.decision, since.elapsed());
+        Ok((answer.body, share))
     }
 
-    /// One log line and the counters of a decision.
-    fn tell(&self, decision: &Decision, took: Duration) {
+    /// One log line and the counters of a decision about a review of this address.
+    fn tell(&self, address: IpAddr, decision: &Decision, took: Duration) {
         let word = match decision.verdict {
             Verdict::Deny => "deny",
             Verdict::Inject => "inject",
             Verdict::Skip => "skip",
         };
-        self.metrics.decided(Decided {
+        let decided = Decided {
             decision: word,
             reason: decision.reason,
             namespace: &decision.namespace,
             injection_type: decision.injection_type,
-        });
+        };
+        let now = self.clock.now();
+        let may_be_new = || self.bursts.new_namespaces.admit(address, now, 1.0).is_some();
+        self.metrics.decided(decided, may_be_new);
         let took = format!("{}us", took.as_micros());
         let mut fields: Vec<(&str, &dyn fmt::Display)> = vec![
             ("namespace", &decision.namespace),
             ("name", &decision.name),
+            ("uid", &decision.uid),
             ("decision", &word),
             ("reason", &decision.reason),
             ("duration", &took),
@@ -253,26 +267,42 @@ impl Webhook {
         if !warnings.is_empty() {
             fields.push(("warnings", &warnings));
         }
+        // Nobody asked for anything, and some clusters send every pod here.
+        if NOTHING_ASKED.contains(&decision.reason) {
+            return self.log.debug("review decided", &fields);
+        }
+        let bytes = LINE_BYTES
+            + [&decision.namespace, &decision.name, &decision.uid, &decision.message, &warnings]
+                .map(String::len)
+                .iter()
+                .sum::<usize>();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Some(left_out) = self.bursts.decided.admit(address, now, bytes.into()) else { return };
+        if left_out > 0 {
+            fields.push(("left_out", &left_out));
+        }
         self.log.info("review decided", &fields);
     }
 }
 
-/// Counts a review's time when it ends, also when the client breaks off.
+/// Reasons of decisions about pods that asked for nothing.
+const NOTHING_ASKED: [&str; 2] = ["not-annotated", "not-a-new-pod"];
+
+/// Bytes of a line about a decision, but for its texts.
+const LINE_BYTES: usize = 150;
+
+/// Counts a review's time when it is decided, and its end also when the client breaks off.
 struct Timed<'a> {
+    is_decided: Cell<bool>,
     metrics: &'a Metrics,
     since: Instant,
 }
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
-        self.metrics.request_ends(self.since.elapsed());
+        let took = self.is_decided.get().then(|| self.since.elapsed());
+        self.metrics.request_ends(took);
     }
-}
-
-/// Runs `work`, `None` when it panics.
-fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
-    // What the work may leave half done is dropped with it: it only reads what it shares.
-    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Whether a `Content-Type` is JSON's, with any parameters.
@@ -310,13 +340,6 @@ fn plain(refusal: &Refusal) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_panic_is_contained() {
-        assert_eq!(contain(|| 7), Some(7));
-        let none: Option<u8> = contain(|| panic!("hunter2"));
-        assert_eq!(none, None);
-    }
 
     #[test]
     fn json_may_have_parameters() {

@@ -1,10 +1,24 @@
 #![no_main]
 
+#[path = "../../it/support/memory.rs"]
+mod memory;
+
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use vault_injector::base::json::Json;
 use vault_injector_fuzz::review;
 
-fuzz_target!(|input: &[u8]| review::check(input));
+/// Bytes that any body may take, and those for each of its own: an object of one member in a patch takes the most.
+const BYTES: usize = 256 * 1024;
+const PER_BYTE: usize = 1024;
+/// Bytes that the largest may take (`tests/it/bounds.rs`).
+const BYTES_MAX: usize = 12 * 1024 * 1024;
+
+fuzz_target!(|input: &[u8]| {
+    let taken = memory::measure(|| review::decide_only(input));
+    let most = (BYTES + PER_BYTE * input.len()).min(BYTES_MAX);
+    assert!(taken.peak <= most, "{} bytes take {}", input.len(), taken.peak);
+    review::check(input);
+});
 
 // Most changes of bytes are no JSON any more, so most of ours are changes of the document.
 fuzz_mutator!(|input: &mut [u8], size: usize, max_size: usize, seed: u32| {

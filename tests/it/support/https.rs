@@ -181,11 +181,20 @@ impl Client {
         config: Arc<ClientConfig>,
         name: &str,
     ) -> io::Result<Self> {
+        let socket = TcpStream::connect(to)?;
+        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Self::over(socket, config, name)
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) fn over(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        name: &str,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        let socket = TcpStream::connect(to)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;

@@ -55,6 +55,11 @@ impl Webhook {
         Self { process, scratch, port, ca }
     }
 
+    /// What a client needs that trusts it.
+    pub(crate) fn trust(&self) -> std::sync::Arc<rustls::ClientConfig> {
+        self.ca.client()
+    }
+
     /// Sends a review as an API server does and returns the answer.
     pub(crate) fn ask(&self, review: &Value) -> Value {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
