@@ -105,7 +105,7 @@ fn a_burst_of_changes_is_one_write_and_one_command() {
                 {{ with secret \"secret/b\" }}{{ .Data.data.v }}{{ end }}";
     let (file, log) = (pod.folder.join("secrets/both"), pod.folder.join("log"));
     let command = format!("cat {} >> {}; echo >> {}", file.display(), log.display(), log.display());
-    let settings = json!({ "contents": both, "command": command, "wait": "2s:30s" });
+    let settings = json!({ "contents": both, "command": command, "wait": "6s:30s" });
     let templates = json!([template(&pod, "both", &settings)]);
     let pod = pod
         .set("/template", templates)
