@@ -3,6 +3,7 @@
 use super::json_read::{self, Document};
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::builtins::STEPS_PER_FLOAT;
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{float, layout};
 use crate::domain::template::named::Named;
@@ -64,7 +65,7 @@ fn to_json<'a>(
 
 struct Writer {
     out: Vec<u8>,
-    /// Entries of maps so far.
+    /// Steps beside those for the text: entries of maps, digits of floats.
     entries: usize,
     escapes_html: bool,
     is_pretty: bool,
@@ -88,7 +89,10 @@ impl Writer {
             Value::Int(n) | Value::Int64(n) => self.raw(&n.to_string()),
             Value::Byte(n) => self.raw(&n.to_string()),
             Value::Uint64(n) => self.raw(&n.to_string()),
-            Value::Float(n) if n.is_finite() => self.raw(&number(*n)),
+            Value::Float(n) if n.is_finite() => {
+                self.entries += STEPS_PER_FLOAT;
+                self.raw(&number(*n));
+            }
             Value::Number(text) if text.is_empty() => self.raw("0"),
             Value::Number(text) => self.out.extend_from_slice(text),
             Value::Text(text) => self.text(text),

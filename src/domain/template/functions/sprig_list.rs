@@ -21,6 +21,7 @@ const CHUNK: Code = |e, v| {
     let items = items(e, &list)?;
     let size = usize::try_from(v.int_at(0)).ok().filter(|size| *size > 0);
     let size = size.ok_or_else(|| Fault::new("chunks of less than one element"))?;
+    e.meter.maps(items.len().div_ceil(size))?;
     let chunks = items.chunks(size).map(|chunk| List::any(chunk.to_vec()));
     Ok(Value::List(List::new(Of::Lists, chunks.collect())))
 };

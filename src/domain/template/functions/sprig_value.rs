@@ -162,18 +162,22 @@ fn copy<'a>(eval: &mut Eval<'a>, value: &Value<'a>, depth: usize) -> Result<Valu
 }
 
 /// `reflect.DeepEqual`: types count. Whoever compares many values counts them.
-pub(super) fn same(
+#[expect(clippy::float_cmp, reason = "Go's == on floats")]
+pub(super) fn same<'a>(
     eval: &mut Eval<'_>,
-    a: &Value<'_>,
-    b: &Value<'_>,
+    a: &Value<'a>,
+    b: &Value<'a>,
     depth: usize,
 ) -> Result<bool> {
     // What most lists hold, without a look at names of types.
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => return Ok(a == b),
-        (Value::Text(_), Value::Int(_)) | (Value::Int(_), Value::Text(_)) => return Ok(false),
+        (Value::Float(a), Value::Float(b)) => return Ok(a == b),
         (Value::Text(a), Value::Text(b)) if a.len() != b.len() => return Ok(false),
-        _ => {}
+        _ if std::mem::discriminant(a) != std::mem::discriminant(b) => {
+            return Ok(a.is_nothing() && b.is_nothing());
+        }
+        _ => eval.meter.step()?,
     }
     if depth > NESTING_MAX {
         return Err(Fault::new("values nested too deeply to compare"));

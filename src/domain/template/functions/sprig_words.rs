@@ -145,6 +145,16 @@ struct Words<'t> {
     upper: Category,
 }
 
+/// The characters one by one: nothing after the one that is asked for is looked at, since words are short and texts
+/// may be long.
+fn characters(mut text: &[u8]) -> impl Iterator<Item = (char, usize)> + '_ {
+    std::iter::from_fn(move || {
+        let (c, width) = runes(text.get(..4).unwrap_or(text)).next()?;
+        text = text.get(width..).unwrap_or_default();
+        Some((c, width))
+    })
+}
+
 impl<'t> Words<'t> {
     fn new(rest: &'t [u8]) -> Self {
         let category = |name: &str| -> Category { Box::new(in_category(name)) };
@@ -179,7 +189,7 @@ impl<'t> Words<'t> {
     fn run(&self, offset: usize, belongs: impl Fn(char) -> bool) -> usize {
         let rest = self.rest.get(offset..).unwrap_or_default();
         let (mut length, mut end) = (0, 0);
-        for (c, width) in runes(rest) {
+        for (c, width) in characters(rest) {
             end += width;
             if c == char::REPLACEMENT_CHARACTER {
                 continue;
@@ -195,7 +205,7 @@ impl<'t> Words<'t> {
     /// The length of the first character with the bytes before it that are no text.
     fn first(&self) -> (Option<char>, usize) {
         let mut length = 0;
-        for (c, width) in runes(self.rest) {
+        for (c, width) in characters(self.rest) {
             length += width;
             if c != char::REPLACEMENT_CHARACTER {
                 return (Some(c), length);
@@ -240,7 +250,7 @@ impl<'t> Words<'t> {
         let run = self.rest.get(..length).unwrap_or_default();
         let (mut last, mut end) = (0, 0);
         let mut after = 0;
-        for (c, width) in runes(run) {
+        for (c, width) in characters(run) {
             end += width;
             if c != char::REPLACEMENT_CHARACTER {
                 (last, after) = (after, end);

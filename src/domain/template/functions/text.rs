@@ -165,18 +165,17 @@ pub(super) fn cut<'a>(eval: &mut Eval<'a>, text: &Text<'a>, separator: &[u8]) ->
     let finder = memmem::Finder::new(separator);
     let count =
         if separator.is_empty() { runes(text).count() } else { finder.find_iter(text).count() + 1 };
+    eval.meter.steps(count)?;
     eval.meter.copies(count)?;
     let mut pieces = Vec::with_capacity(count);
     let mut start = 0;
     if separator.is_empty() {
         for (_, length) in runes(text) {
-            eval.meter.step()?;
             pieces.push(Value::Text(text.part(start, start + length)));
             start += length;
         }
     } else {
         while let Some(at) = finder.find(text.get(start..).unwrap_or_default()) {
-            eval.meter.step()?;
             pieces.push(Value::Text(text.part(start, start + at)));
             start += at + separator.len();
         }

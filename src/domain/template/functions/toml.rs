@@ -3,6 +3,7 @@
 use super::text::trim_space;
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::builtins::STEPS_PER_FLOAT;
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{duration, float, layout};
 use crate::domain::template::named::Named;
@@ -145,10 +146,14 @@ impl<'a> Encoder<'_, 'a> {
             Value::Int(n) | Value::Int64(n) => self.raw(n.to_string()),
             Value::Byte(n) => self.raw(n.to_string()),
             Value::Uint64(n) => self.raw(n.to_string()),
-            Value::Float(n) => self.raw(float_text(*n)),
+            Value::Float(n) => {
+                self.eval.meter.steps(STEPS_PER_FLOAT)?;
+                self.raw(float_text(*n));
+            }
             Value::Number(text) => self.raw(number_text(text)?),
             Value::Text(text) => {
-                self.eval.meter.read(text.len())?;
+                // Each character is looked at twice.
+                self.eval.meter.read(text.len().saturating_mul(2))?;
                 self.quoted(text);
             }
             Value::List(list) => self.list(list)?,

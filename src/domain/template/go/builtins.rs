@@ -18,7 +18,7 @@ use Param::{Any, Reflect, Text as Words};
 pub(crate) const PRINTING_COST: usize = 12;
 
 /// Finding the digits of a float takes as long as this, and more for each digit that is printed.
-const STEPS_PER_FLOAT: usize = 20;
+pub(crate) const STEPS_PER_FLOAT: usize = 10;
 
 /// Sorted by name.
 pub(crate) const TABLE: &[Function] = &[

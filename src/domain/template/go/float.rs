@@ -81,11 +81,17 @@ impl Digits {
     }
 }
 
+/// With fewer digits, two numbers as near as each other are too far apart to read back as the same.
+const TIES_FROM: usize = 15;
+
 /// The fewest digits that read back as the same number, of those the nearest, and the even one of two that are
 /// as near. Rust finds how many there are, and takes the upper one of two.
 fn shortest(value: f64) -> Digits {
     let text = format!("{value:e}");
     let found = Digits::read(&text);
+    if found.digits.len() < TIES_FROM {
+        return found;
+    }
     let even = format!("{value:.*e}", found.digits.len() - 1);
     if even.parse() == Ok(value) { Digits::read(&even).trimmed() } else { found }
 }

@@ -7,6 +7,7 @@ mod resolve;
 
 use super::{Arguments, Function, Param, call};
 use crate::domain::template::error::{Fault, Result};
+use crate::domain::template::go::builtins::STEPS_PER_FLOAT;
 use crate::domain::template::go::eval::Eval;
 use crate::domain::template::go::{float, layout};
 use crate::domain::template::named::Named;
@@ -115,7 +116,10 @@ fn shape<'a>(eval: &mut Eval<'a>, value: &Value<'a>) -> Result<Shape<'a>> {
         Value::Int(n) | Value::Int64(n) => Scalar::plain(n.to_string()),
         Value::Byte(n) => Scalar::plain(n.to_string()),
         Value::Uint64(n) => Scalar::plain(n.to_string()),
-        Value::Float(n) => Scalar::plain(float_text(*n)),
+        Value::Float(n) => {
+            eval.meter.steps(STEPS_PER_FLOAT)?;
+            Scalar::plain(float_text(*n))
+        }
         Value::Number(text) => match number_text(text) {
             Some(text) => Scalar::plain(text),
             None => Scalar::text(text),
