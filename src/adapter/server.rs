@@ -163,7 +163,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const ACCEPTED_IN_A_ROW: u32 = 16;
 
 /// Decisions that are made before others get their turn: one takes some 50 µs.
-const DECISIONS_IN_A_ROW: u32 = 4;
+const DECISIONS_IN_A_ROW: u32 = 16;
 
 /// How long who waits for memory or a place waits before it looks again by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

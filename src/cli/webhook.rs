@@ -529,7 +529,7 @@ const TABLE: &[Row] = &[
     row("tls-auto-hosts", "TLS_AUTO_HOSTS", "", Field::Text(|s| &mut s.tls_auto_hosts), "comma list of names and addresses that API servers reach us by: of the certificate made here, and of the entries whose caBundle is kept"),
     row("tls-ca-cert-file", "TLS_CA_CERT_FILE", "", Field::Text(|s| &mut s.tls_ca_cert_file), "CA certificates of the certificate file, to keep in the caBundle of AGENT_INJECT_TLS_AUTO"),
     row("tls-cert-file", "TLS_CERT_FILE", "", Field::Text(|s| &mut s.tls_cert_file), "certificate chain to serve with, PEM, read again when it changes; made here without it"),
-    row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow"),
+    row("tls-cipher-suites", "TLS_CIPHER_SUITES", "", Field::Read(read_cipher_suites), "comma list of TLS 1.2 cipher suites to allow; those that are not known are left out"),
     row("tls-key-file", "TLS_KEY_FILE", "", Field::Text(|s| &mut s.tls_key_file), "key of the certificate, PEM"),
     row("tls-min-version", "TLS_MIN_VERSION", "tls12", Field::Read(read_min_version), "lowest TLS version, tls12 or tls13"),
     row("use-leader-elector", "USE_LEADER_ELECTOR", "false", Field::Switch(|s| &mut s.use_leader_elector), "let one of several replicas keep CA and caBundle for all"),

@@ -32,6 +32,11 @@ impl<T> Queue<T> {
         line.push_back(one);
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The next one.
     pub(crate) fn next(&mut self) -> Option<T> {
         let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
@@ -73,6 +78,7 @@ mod tests {
     fn who_comes_late_to_a_long_line_of_others_is_next() {
         let mut queue = Queue::new(false);
         (0..5000).for_each(|one| queue.push(Peer(5), one, |_| false));
+        assert!(!queue.is_empty());
         assert_eq!((queue.next(), queue.next()), (Some(0), Some(1)));
         for peer in [1, 9] {
             queue.push(Peer(peer), 7000 + u32::try_from(peer).unwrap(), |_| false);
