@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
+use std::ptr;
 
 use super::files;
 
@@ -12,40 +13,59 @@ use super::files;
 #[derive(Debug)]
 pub struct Wiping;
 
-/// From here on a block is given back to the kernel page by page, instead of being written to: much of its room may
-/// never have been used, and would be mapped by that.
-const LARGE_BYTES: usize = 128 * 1024;
-/// A multiple of the page of every machine that we build for.
-const PAGE_BYTES: usize = 64 * 1024;
+/// From here on a block is a mapping of its own. The kernel takes it back as a whole and hands out its pages as zeros:
+/// nothing has to be written to, what was never used stays unused, a block that grows is neither copied nor there
+/// twice, and none keeps what lies before it on the heap. Some are made in a second; each costs a few page faults.
+const MAPPED_BYTES: usize = 256 * 1024;
+/// The smallest page of the machines that we build for: no mapping starts anywhere else.
+const PAGE_BYTES: usize = 4096;
+
+const fn is_mapped(layout: Layout) -> bool {
+    layout.size() >= MAPPED_BYTES && layout.align() <= PAGE_BYTES
+}
 
 #[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-// SAFETY: every block is the system's, of the very layout; it is written to before it is given back and never after.
+// SAFETY: a block is the system's or a mapping, as its layout says, which the trait hands in with each call. It is
+// wiped before it is given back, and not touched after.
 unsafe impl GlobalAlloc for Wiping {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: what the caller promises is what the system wants.
-        unsafe { System.alloc(layout) }
+        if is_mapped(layout) { map(layout.size()) } else { unsafe { System.alloc(layout) } }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
+        if is_mapped(layout) { map(layout.size()) } else { unsafe { System.alloc_zeroed(layout) } }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's until it is given back.
         unsafe {
-            wipe(block, layout.size());
+            if is_mapped(layout) {
+                // Fails where the middle of a mapping is given back and the kernel's table of them is full.
+                if libc::munmap(block.cast(), layout.size()) != 0 {
+                    libc::explicit_bzero(block.cast(), layout.size());
+                }
+                return;
+            }
+            // Not by `memset`, which the compiler leaves out before memory is freed.
+            libc::explicit_bzero(block.cast(), layout.size());
             System.dealloc(block, layout);
         }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        // SAFETY: the caller promises that the size fits the alignment; both blocks are as long as what is copied and
-        // do not overlap, as both are in use.
+        // SAFETY: the caller promises that the size fits the alignment. A mapping stays one; else both blocks are as
+        // long as what is copied and do not overlap, as both are in use.
         unsafe {
-            let other = self.alloc(Layout::from_size_align_unchecked(bytes, layout.align()));
+            let wanted = Layout::from_size_align_unchecked(bytes, layout.align());
+            if is_mapped(layout) && is_mapped(wanted) {
+                let moved = libc::mremap(block.cast(), layout.size(), bytes, libc::MREMAP_MAYMOVE);
+                return if moved == libc::MAP_FAILED { ptr::null_mut() } else { moved.cast() };
+            }
+            let other = self.alloc(wanted);
             if !other.is_null() {
-                std::ptr::copy_nonoverlapping(block, other, layout.size().min(bytes));
+                ptr::copy_nonoverlapping(block, other, layout.size().min(bytes));
                 self.dealloc(block, layout);
             }
             other
@@ -53,42 +73,31 @@ unsafe impl GlobalAlloc for Wiping {
     }
 }
 
-/// Leaves nothing in a block. Not by `memset`, which the compiler leaves out before memory is freed.
-#[expect(unsafe_code, reason = "writes to memory that is about to be freed")]
-unsafe fn wipe(block: *mut u8, bytes: usize) {
-    let start = block.addr().next_multiple_of(PAGE_BYTES) - block.addr();
-    let end = bytes.saturating_sub((block.addr() + bytes) % PAGE_BYTES);
-    // SAFETY: both ranges lie in the block, which the caller owns. Blocks are private memory without a file, so that
-    // pages which are given up are full of zeros when they are touched again.
-    unsafe {
-        if bytes >= LARGE_BYTES
-            && start < end
-            && libc::madvise(block.add(start).cast(), end - start, libc::MADV_DONTNEED) == 0
-        {
-            libc::explicit_bzero(block.cast(), start);
-            libc::explicit_bzero(block.add(end).cast(), bytes - end);
-        } else {
-            libc::explicit_bzero(block.cast(), bytes);
-        }
-    }
+/// Memory full of zeros, or null.
+#[expect(unsafe_code, reason = "the kernel's own call")]
+fn map(bytes: usize) -> *mut u8 {
+    // SAFETY: a new mapping touches nothing that is there.
+    let block = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if block == libc::MAP_FAILED { ptr::null_mut() } else { block.cast() }
 }
 
-/// Limits the allocator to one arena, and has large blocks go back to the kernel as soon as they are free. To be called
-/// before any thread is started: each further arena keeps some 30 KiB resident of a thread that hardly allocates, and
-/// no mode of ours is bound by the allocator's lock. A large block that comes from the heap, as they do by default
-/// after the first of them, keeps all that lies before it.
+/// Limits the allocator to one arena. To be called before any thread is started: each further arena keeps some 30 KiB
+/// resident of a thread that hardly allocates, and no mode of ours is bound by the allocator's lock.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the C library's own call; no Rust crate has it without")]
 pub(crate) fn prepare() {
     // SAFETY: `mallopt` takes two integers and is called while there is one thread.
     let _arenas_may_stay = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
-    // SAFETY: as above.
-    let _it_stays_then = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES) };
 }
-
-/// Bytes of a large block: some are made in a second, and each costs a few page faults.
-#[cfg(target_env = "gnu")]
-const MAPPED_BYTES: libc::c_int = 256 * 1024;
 
 /// Gives free memory back to the kernel. Takes some 100 µs for a heap of a few MiB.
 #[cfg(target_env = "gnu")]
@@ -112,7 +121,7 @@ pub(crate) fn trim() {}
 #[expect(unsafe_code, reason = "the kernel's own call; no Rust crate has it without")]
 pub(crate) fn unmap_code() {
     for (start, length) in code_ranges().unwrap_or_default() {
-        let start = std::ptr::with_exposed_provenance_mut(start);
+        let start = ptr::with_exposed_provenance_mut(start);
         // SAFETY: the range is a private mapping of our executable that is not writable, so each of its
         // pages is the file's; one that is dropped is read from the file when it is needed.
         let _it_stays_then = unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_freed_is_wiped() {
         let pattern = [0x5a_u8; 16];
-        for size in [100, 1000, 5000, 60_000, 131_000, 200_000, 5_000_000] {
+        for size in [100, 1000, 5000, 60_000, 131_000, 200_000, 262_143, 262_144, 5_000_000] {
             let secret = vec![0x5a_u8; size];
             let place = secret.as_ptr().addr() as u64;
             assert!(seen(place, size).windows(16).any(|window| window == pattern));
@@ -181,7 +190,7 @@ mod tests {
         for round in 0..400_000_u32 {
             text.push(round.to_le_bytes()[0]);
         }
-        for size in [300_000, 131_072, 131_071, 1000, 3] {
+        for size in [300_000, 262_144, 262_143, 1000, 3] {
             text.truncate(size);
             text.shrink_to_fit();
             assert!(text.iter().zip(0_u32..).all(|(&byte, round)| byte == round.to_le_bytes()[0]));

@@ -11,11 +11,7 @@ use crate::domain::template::value::{List, Of, Value};
 
 use Param::{Any, Int, Text as Words};
 
-const APPEND: Code = |e, v| {
-    let mut items = items(e, &v.value_at(0))?.to_vec();
-    items.push(v.value_at(1));
-    Ok(List::any(items))
-};
+const APPEND: Code = |e, v| Ok(List::any([items(e, &v.value_at(0))?, &[v.value_at(1)]].concat()));
 const CHUNK: Code = |e, v| {
     let list = v.value_at(1);
     let items = items(e, &list)?;
@@ -56,11 +52,7 @@ const LIST: Code = |e, v| {
     e.meter.elements(v.len())?;
     Ok(List::any(v.to_vec()))
 };
-const PREPEND: Code = |e, v| {
-    let mut items = items(e, &v.value_at(0))?.to_vec();
-    items.insert(0, v.value_at(1));
-    Ok(List::any(items))
-};
+const PREPEND: Code = |e, v| Ok(List::any([&[v.value_at(1)], items(e, &v.value_at(0))?].concat()));
 const REST: Code = |e, v| {
     let list = v.value_at(0);
     let items = items(e, &list)?.split_first();
