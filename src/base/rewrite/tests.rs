@@ -253,6 +253,20 @@ fn json_stays_json_in_every_layout() {
     }
 }
 
+#[test]
+fn json_texts_follow_each_other_without_white_space() {
+    let values = ["19", "-1.5E+3", "true", "null", "[1]", "[]", r#"{"a":2}"#, r#""x""#, "{}"];
+    for value in values {
+        for next in ["{}", "[]", r#""y""#, " 1", ""] {
+            let read = source::read_json(&format!("[]{value}{next}")).unwrap();
+            let read: Vec<Json> = read.iter().map(|document| document.root.to_json()).collect();
+            let mut all = vec![json("[]"), json(value)];
+            all.extend((!next.is_empty()).then(|| json(next)));
+            assert_eq!(read, all, "[]{value}{next}");
+        }
+    }
+}
+
 /// Adds something somewhere.
 fn grow(value: &mut Json, below: &mut impl FnMut(usize) -> usize) {
     let new = [json("\"new\""), json(r#"{"name":"n","k":["x: y",{}]}"#), json("[1,[2]]")];

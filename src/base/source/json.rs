@@ -109,7 +109,8 @@ impl Reader<'_> {
     /// A number, `true`, `false` or `null`.
     fn word(&mut self) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let ends = |c: char| matches!(c, ',' | ']' | '}' | ' ' | '\t' | '\n' | '\r');
+        // Texts follow each other without white space as well: `1{"a":2}"b"`.
+        let ends = |c: char| !matches!(c, 'a'..='z' | 'E' | '0'..='9' | '-' | '+' | '.');
         let word = rest.split(ends).next().unwrap_or_default();
         self.at += word.len().max(1);
         match word {
