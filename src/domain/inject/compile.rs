@@ -68,8 +68,6 @@ fn sentence(error: &TemplateError) -> String {
     if let Some(note) = &error.note {
         let place = note.place.map(|(line, column)| format!(" at {line}:{column}"));
         text.push_str(&format!(" ({}{})", note.text, place.unwrap_or_default()));
-    } else if error.message.contains("'-'") {
-        text.push_str(" (a key with a dash needs index: index .Data.data \"the-key\")");
     }
     text
 }

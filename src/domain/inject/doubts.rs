@@ -13,24 +13,6 @@ use super::review::{Mount, Texts};
 use super::secrets::{self, Body, is_below};
 use crate::base::near::near;
 
-/// Login methods of the native agent.
-const NATIVE_METHODS: [&str; 4] = ["approle", "jwt", "kubernetes", "token_file"];
-/// Login methods of Vault's agent.
-const VAULT_METHODS: [&str; 13] = [
-    "alicloud",
-    "approle",
-    "aws",
-    "azure",
-    "cert",
-    "cf",
-    "gcp",
-    "jwt",
-    "kerberos",
-    "kubernetes",
-    "ldap",
-    "oci",
-    "token_file",
-];
 /// Folders of a system that a volume would hide: what images have there is needed.
 const SYSTEM_FOLDERS: [&str; 22] = [
     "/",
@@ -68,7 +50,7 @@ const IMAGE_FOLDERS: [&str; 3] = ["/etc", "/usr", "/var/lib"];
 
 /// All doubts about one pod.
 pub(crate) fn tell(plan: &Plan<'_>, warnings: &mut Vec<String>) {
-    login(plan, warnings);
+    passed_over(plan, warnings);
     without_effect(plan, warnings);
     readers::root(plan, warnings);
     readers::check(plan, warnings);
@@ -81,36 +63,12 @@ pub(crate) fn tell(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     doubled_paths(plan, warnings);
 }
 
-fn login(plan: &Plan<'_>, warnings: &mut Vec<String>) {
+fn passed_over(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     let notes = &plan.notes;
     if !notes.text(Key::Configmap).is_empty() {
         return;
     }
     let method = notes.text(Key::AuthType);
-    if !VAULT_METHODS.contains(&&*method) {
-        let meant = near(&method, VAULT_METHODS.into_iter());
-        let meant = meant.map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-        let known =
-            if plan.flavor == Flavor::Native { &NATIVE_METHODS[..] } else { &VAULT_METHODS };
-        warnings.push(format!(
-            "{}: {} is not one of the agent's login methods, {}{meant}",
-            Key::AuthType,
-            Shown(&method),
-            known.join(", ")
-        ));
-    } else if plan.flavor == Flavor::Native && !NATIVE_METHODS.contains(&&*method) {
-        warnings.push(format!(
-            "{}: the native agent knows {}, not {}; set {} to \"vault\" and name an image of Vault",
-            Key::AuthType,
-            NATIVE_METHODS.join(", "),
-            Shown(&method),
-            Key::AgentFlavor
-        ));
-    }
-    // Vault may have a default role for this method, but the native agent asks for one.
-    if plan.flavor == Flavor::Native && &*method == "jwt" && plan.lacks_role() {
-        warnings.push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
-    }
     if let Some((volume, audience)) = plan.token.passed_over
         && matches!(&*method, "jwt" | "kubernetes")
     {

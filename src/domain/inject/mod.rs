@@ -14,6 +14,7 @@ pub mod explain;
 pub mod json_patch;
 mod json_text;
 mod lists;
+mod login;
 pub mod manifest;
 mod misspelt;
 mod names;

@@ -10,7 +10,7 @@ use super::review::{Mount, Pod, SecurityContext, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
 use super::{
-    Flavor, InjectConfig, agent_json, commands, compile, doubts, reach, resources, telemetry,
+    Flavor, InjectConfig, agent_json, commands, compile, doubts, login, reach, resources, telemetry,
 };
 
 /// Home of an agent: its own memory volume.
@@ -110,6 +110,7 @@ impl<'a> Plan<'a> {
             );
         }
         needed(&notes, problems);
+        login::check(&notes, problems, warnings);
         if spec.on_windows() {
             warnings.push(format!(
                 "{}: the pod is for Windows nodes and the agents run on Linux, it will not start: \
@@ -162,11 +163,6 @@ impl<'a> Plan<'a> {
     pub(crate) fn wants(&self, container: &str) -> bool {
         self.chosen.as_ref().is_none_or(|names| names.contains(container))
     }
-
-    /// Whether nobody says with which role to log in.
-    pub(crate) fn lacks_role(&self) -> bool {
-        lacks_role(&self.notes)
-    }
 }
 
 /// What an agent cannot do without, unless a ConfigMap brings its whole configuration.
@@ -182,14 +178,6 @@ fn needed(notes: &Notes<'_>, problems: &mut Problems) {
     absent(Key::AuthType, "name a login method such as kubernetes");
     absent(Key::AuthPath, "name the login method's mount such as auth/kubernetes");
     absent(Key::Service, "give Vault's address here or to the webhook (AGENT_INJECT_VAULT_ADDR)");
-    if lacks_role(notes) && &*notes.text(Key::AuthType) == "kubernetes" {
-        problems.note(Key::Role, "is missing: name the role to log in with");
-    }
-}
-
-fn lacks_role(notes: &Notes<'_>) -> bool {
-    notes.text(Key::Role).is_empty()
-        && notes.named(Key::AuthConfig, "role").is_none_or(str::is_empty)
 }
 
 fn share(spec: &Spec<'_>, notes: &Notes<'_>, problems: &mut Problems) -> Option<bool> {
