@@ -16,7 +16,8 @@ const BYTES_MAX: usize = 12 * 1024 * 1024;
 fuzz_target!(|input: &[u8]| {
     let taken = memory::measure(|| review::decide_only(input));
     let most = (BYTES + PER_BYTE * input.len()).min(BYTES_MAX);
-    assert!(taken.peak <= most, "{} bytes: {taken:?}", input.len());
+    let memory::Taken { peak, allocations } = taken;
+    assert!(peak <= most, "{} bytes: {peak} at a time in {allocations} allocations", input.len());
     review::check(input);
 });
 
