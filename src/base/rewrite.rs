@@ -324,7 +324,11 @@ impl<'t> Rewriter<'t> {
     /// The comment behind a value on its key's line, put behind the first of the new lines.
     fn keep_comment(&self, member: &Member, end: usize, lines: &mut String) {
         let whole = self.text.get(member.key_span.start..end).unwrap_or_default();
-        let after = self.text.get(member.value.end()..end).unwrap_or_default().trim_end();
+        let value = self.text.get(member.value.start()..end).unwrap_or_default();
+        // The parser counts what follows a text in quotes to it.
+        let length = quoted(value)
+            .unwrap_or_else(|| member.value.end().saturating_sub(member.value.start()));
+        let after = value.get(length..).unwrap_or_default().trim_end();
         if whole.trim_end().contains('\n') || !after.trim_start().starts_with('#') {
             return;
         }
@@ -393,6 +397,22 @@ impl<'t> Rewriter<'t> {
         yaml::write(wanted, &mut lines);
         Edit { at: start..end, text: lines.replace('\n', self.line_end) }
     }
+}
+
+/// Bytes of the text in quotes with which this begins.
+fn quoted(text: &str) -> Option<usize> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && quote == '"' {
+            chars.next();
+        } else if c == quote
+            && (quote == '"' || chars.next_if(|(_, next)| *next == quote).is_none())
+        {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
 /// Whether a text is one document that says this.

@@ -165,10 +165,13 @@ fn who_loses_comments_hears_of_it() {
         ("a: # c\n  ? b\n  : 1\nd: 2 # e\n", Kept::Most),
         ("a: {} # c\nd: 2\n", Kept::All),
         ("a: # c\nd: 2\n", Kept::All),
+        ("a: old # c\nd: 2\n", Kept::All),
+        ("a: 'it''s # no' # c\nd: 2\n", Kept::All),
+        ("a: \"\\\" # no\" # c\n", Kept::All),
     ] {
         let (out, kept) = changed(text, |value| {
             let a = at(value, &["a"]);
-            if *a == Json::Null {
+            if !matches!(a, Json::Object(_)) {
                 *a = json("{}");
             }
             insert(value, &["a"], "new", "\"x\"");
