@@ -60,6 +60,7 @@ pub(crate) fn refusals(plan: &Plan<'_>, problems: &mut Problems) {
         Key::AuthType,
         Key::ClientMaxRetries,
         Key::LeaseThreshold,
+        Key::MaxConnections,
         Key::Namespace,
         Key::RevokeGrace,
     ];
@@ -107,6 +108,7 @@ fn culprit(plan: &Plan<'_>, place: &str) -> Option<Culprit> {
         "auto_auth.method.namespace" => Key::Namespace,
         "injector.revoke_grace" => Key::RevokeGrace,
         "template_config.lease_renewal_threshold" => Key::LeaseThreshold,
+        "template_config.max_connections_per_host" => Key::MaxConnections,
         "template_config.static_secret_render_interval" => Key::RenderInterval,
         "VAULT_CLIENT_TIMEOUT" | "VAULT_MAX_RETRIES" => return Some(Culprit::Kind),
         _ => {

@@ -18,6 +18,8 @@ pub mod manifest;
 mod misspelt;
 mod names;
 mod patch;
+mod patched;
+mod places;
 mod plan;
 mod problems;
 pub(crate) mod quantity;
@@ -238,3 +240,8 @@ impl std::fmt::Display for ReviewError {
 }
 
 impl std::error::Error for ReviewError {}
+
+/// Whether Kubernetes has namespaces of this name (RFC 1123, a label).
+pub fn is_namespace(text: &str) -> bool {
+    !text.is_empty() && names::namespace(text).is_ok()
+}
