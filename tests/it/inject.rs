@@ -966,3 +966,45 @@ fn words_that_vaults_agent_does_not_know_are_doubted() {
         assert_eq!(found, told, "{key}={value}: {:?}", answer.decision.warnings);
     }
 }
+
+#[test]
+fn annotations_against_each_other_are_doubted() {
+    let own = NATIVE_IMAGE;
+    for (annotations, told) in [
+        (json!({"agent-flavor": "vault", "agent-image": own}), "agent-flavor: vault, and"),
+        (json!({"agent-flavor": "vault"}), "agent-flavor: vault, and"),
+        (json!({"agent-flavor": "vault", "agent-image": "hashicorp/vault:1.19"}), ""),
+        (json!({"agent-flavor": "vault", "agent-image": "mirror.example/agents:1"}), ""),
+        (
+            json!({"agent-flavor": "native", "agent-image": "a/vault@sha256:00"}),
+            "agent-flavor: native, and",
+        ),
+        (json!({"agent-flavor": "native", "agent-image": "mirror.example/agents:1"}), ""),
+        (json!({"agent-inject-containers": ""}), "agent-inject-containers: names no"),
+        (json!({"agent-inject-containers": " , "}), "agent-inject-containers: names no"),
+        (
+            json!({"agent-inject-template-a": "x", "agent-inject-template-file-a": "/vault/custom/x", "agent-extra-secret": "x"}),
+            "agent-inject-template-file-a: without effect",
+        ),
+    ] {
+        let mut annotations = annotations;
+        annotations["role"] = json!("app");
+        let answer = ask(&review_of(&annotations), &native(profile("chart-default")));
+        let warnings: Vec<&String> = answer
+            .decision
+            .warnings
+            .iter()
+            .filter(|w| {
+                [": names no", ", and the image", ": without effect beside"]
+                    .iter()
+                    .any(|part| w.contains(part))
+            })
+            .collect();
+        let fits = match warnings[..] {
+            [] => told.is_empty(),
+            [one] => !told.is_empty() && one.contains(told),
+            _ => false,
+        };
+        assert!(fits, "{annotations}: {warnings:?}");
+    }
+}
