@@ -201,7 +201,7 @@ mod tests {
         for text in [
             "vault-injector",
             "hashicorp/vault:1.19",
-            "a.b_c__d--e/f",
+            "x/a.b_c__d--e/f",
             "registry.example:5000/Team-1/x:V_1",
             "localhost/x",
             "[::1]:5000/x",
