@@ -768,6 +768,22 @@ fn what_is_compared_and_compiled_takes_no_time() {
     }
     readers["request"]["object"]["spec"]["containers"] =
         vec![json!({"name": "c", "securityContext": {"runAsUser": 5}}); 1000].into();
+    let mut folders = many(900, &|i| format!("agent-inject-secret-{i}"), "x");
+    for i in 0..900 {
+        folders["request"]["object"]["metadata"]["annotations"]
+            [format!("vault.hashicorp.com/secret-volume-path-{i}")] =
+            format!("/v/{}{i}", "./".repeat(50)).into();
+    }
+    let mut patched_mounts = review_of(&json!({
+        "role": "app",
+        "agent-copy-volume-mounts": "c",
+        "agent-json-patch": r#"[{"op":"add","path":"/tty","value":true}]"#,
+    }));
+    let mounts: Vec<Value> = (0..12_000)
+        .map(|i| json!({"name": format!("v{i}"), "mountPath": format!("/m/{i}")}))
+        .collect();
+    patched_mounts["request"]["object"]["spec"]["containers"] =
+        json!([{"name": "c", "volumeMounts": mounts}]);
     for (name, review) in [
         ("templates without functions", many(900, &template, "{{ nosuchfunction }}")),
         ("a template of many actions", many(1, &template, &"{{1}}".repeat(50_000))),
@@ -780,6 +796,8 @@ fn what_is_compared_and_compiled_takes_no_time() {
         ("copied mounts", copied),
         ("chosen containers", chosen),
         ("readers", readers),
+        ("patched mounts", patched_mounts),
+        ("volumes of their own", folders),
         ("commands", many(900, &|i| format!("agent-inject-command-{i}"), "[\"/a\"]")),
     ] {
         let since = std::time::Instant::now();

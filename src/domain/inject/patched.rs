@@ -1,6 +1,8 @@
 //! What Kubernetes would refuse of an agent's container after its JSON patch. Its own refusal names no annotation, so a
 //! warning does; another webhook may still mend what a patch left.
 
+use std::collections::BTreeSet;
+
 use super::names::LABEL_BYTES_MAX;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
 use super::problems::Shown;
@@ -50,25 +52,24 @@ fn image(patched: &Json) -> Option<String> {
     text(patched, "image").is_empty().then(|| "it has no image: leave the image in".to_owned())
 }
 
-/// Mounts of volumes that nobody has, and two at one path.
+/// Mounts of volumes that nobody has, and two at one path. A container may have thousands, copied from another.
 fn mounts(plan: &Plan<'_>, made: &Json, patched: &Json) -> Option<String> {
     let of = |container| {
-        Json::get(container, "volumeMounts").and_then(Json::as_array).unwrap_or_default()
+        let list = Json::get(container, "volumeMounts").and_then(Json::as_array);
+        let mounts = list.unwrap_or_default().iter();
+        mounts.map(|mount| (text(mount, "name"), text(mount, "mountPath")))
     };
     let homes = [(plan.init, "home-init"), (plan.sidecar, "home-sidecar")];
-    let is_known = |volume: &str| {
-        of(made).iter().any(|mount| text(mount, "name") == volume)
-            || plan.spec.volumes.0.iter().any(|own| *own.name == *volume)
-            || homes.iter().any(|(is, home)| *is && *home == volume)
-    };
-    for (i, mount) in of(patched).iter().enumerate() {
-        let (volume, path) = (text(mount, "name"), text(mount, "mountPath"));
-        if !is_known(volume) {
+    let own: BTreeSet<(&str, &str)> = of(made).collect();
+    let mut volumes: BTreeSet<&str> = own.iter().map(|(volume, _)| *volume).collect();
+    volumes.extend(plan.spec.volumes.0.iter().map(|volume| &*volume.name));
+    volumes.extend(homes.into_iter().filter_map(|(is, home)| is.then_some(home)));
+    let mut paths = BTreeSet::new();
+    for (volume, path) in of(patched) {
+        if !volumes.contains(volume) {
             return Some(format!("the pod has no volume {}: add it to the pod", Shown(volume)));
         }
-        let is_told = of(made).contains(mount);
-        let mut before = of(patched).iter().take(i);
-        if !is_told && before.any(|other| text(other, "mountPath") == path) {
+        if !paths.insert(path) && !own.contains(&(volume, path)) {
             let shown = Shown(path);
             return Some(format!("two mounts have the path {shown}: change one of them"));
         }

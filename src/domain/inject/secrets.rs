@@ -1,6 +1,7 @@
 //! The files of a pod: which secrets its annotations declare, where each is written and what makes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::Flavor;
@@ -107,11 +108,11 @@ pub(crate) fn collect<'a>(
         );
         names.truncate(FILES_MAX);
     }
+    let mut places = BTreeSet::from([clean_join("/", &secrets.path)]);
     for raw in &names {
         let own = own_path(notes, raw, problems);
         if let Some(path) = own
-            && !same_path(path, &secrets.path)
-            && !secrets.custom_paths.iter().any(|known| same_path(known, path))
+            && places.insert(clean_join("/", path))
         {
             secrets.custom_paths.push(path);
         }
@@ -400,7 +401,12 @@ fn stands_in_quotes(path: &str) -> bool {
 /// Whether two folders of a container are one place, however they are written: runtimes make each begin at the root
 /// and follow its `..`.
 pub(crate) fn same_path(a: &str, b: &str) -> bool {
-    clean_join("/", a) == clean_join("/", b)
+    let has_dots = |path: &str| path.split('/').any(|part| matches!(part, "." | ".."));
+    if has_dots(a) || has_dots(b) {
+        return clean_join("/", a) == clean_join("/", b);
+    }
+    let parts = |path| str::split(path, '/').filter(|part| !part.is_empty());
+    parts(a).eq(parts(b))
 }
 
 /// Whether an absolute path is a folder or lies in it. One that goes up again is not looked into.
