@@ -3,7 +3,7 @@
 //! What is no address is refused as a whole. Nothing is dropped and nothing is guessed: credentials are sent to
 //! what an address says, so one that was misread sends them to somebody else.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
 /// Last parts of names that only one network knows: those of Services, and what RFC 6761, 6762, 8375 and ICANN
@@ -246,6 +246,11 @@ pub fn shown(text: &str) -> String {
         Some(at) => format!("…{}", quoted(text.get(at..).unwrap_or_default())),
         None => quoted(text),
     }
+}
+
+/// Whether a certificate can be for this: a DNS name or an IP address, without port and brackets.
+pub fn is_host(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok() || Host::parse(text).is_ok()
 }
 
 /// A port: digits alone, from 1 to 65535.

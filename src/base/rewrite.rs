@@ -26,6 +26,8 @@ pub struct Edit {
 pub enum Kept {
     /// Nothing is lost beside what was changed.
     All,
+    /// Something in the document was written anew: its comments are lost, and its keys are sorted.
+    Most,
     /// The document was written anew: its comments are lost, and its keys are sorted.
     ValuesOnly,
 }
@@ -36,9 +38,9 @@ pub fn rewrite(text: &str, document: &Document, wanted: &Json, edits: &mut Vec<E
         return Kept::All;
     }
     let mut rewriter = Rewriter::new(text, document);
-    if rewriter.change(&document.root, wanted).is_some() && rewriter.proves(wanted) {
+    if let Some(kept) = rewriter.proven(&document.root, wanted) {
         edits.append(&mut rewriter.edits);
-        return Kept::All;
+        return kept;
     }
     edits.push(rewriter.anew(wanted));
     Kept::ValuesOnly
@@ -52,14 +54,14 @@ pub(crate) fn rewrite_part(
     part: &Node,
     wanted: &Json,
     edits: &mut Vec<Edit>,
-) -> Option<()> {
+) -> Option<Kept> {
     let mut rewriter = Rewriter::new(text, document);
     if document.unusual || rewriter.has_lone_returns(part) {
         return None;
     }
-    rewriter.change(part, wanted)?;
+    let kept = rewriter.proven(part, wanted)?;
     edits.append(&mut rewriter.edits);
-    Some(())
+    Some(kept)
 }
 
 /// The text with the edits, which may come in any order but may not overlap; of insertions at one place the
@@ -89,6 +91,8 @@ struct Rewriter<'t> {
     document: &'t Document,
     edits: Vec<Edit>,
     line_end: &'static str,
+    /// Where something was written anew that may have held comments or an order of its own.
+    lost: Vec<usize>,
     text: &'t str,
 }
 
@@ -97,15 +101,16 @@ impl<'t> Rewriter<'t> {
         let rest = text.get(document.root.span.start..).unwrap_or_default();
         let first = rest.find('\n').and_then(|end| rest.get(..end)).unwrap_or_default();
         let line_end = if first.ends_with('\r') { "\r\n" } else { "\n" };
-        Self { document, edits: Vec::new(), line_end, text }
+        Self { document, edits: Vec::new(), line_end, lost: Vec::new(), text }
     }
 
     /// Changes the inside of a value, or makes no edit.
     fn change(&mut self, node: &Node, wanted: &Json) -> Option<()> {
-        let before = self.edits.len();
+        let before = (self.edits.len(), self.lost.len());
         let changed = self.change_or_leave_rests(node, wanted);
         if changed.is_none() {
-            self.edits.truncate(before);
+            self.edits.truncate(before.0);
+            self.lost.truncate(before.1);
         }
         changed
     }
@@ -163,6 +168,8 @@ impl<'t> Rewriter<'t> {
                 let end = self.line_after(&member.value)?;
                 let mut lines = String::new();
                 yaml::write_member_at(key, wanted, column, &mut lines);
+                self.keep_comment(member, end, &mut lines);
+                self.replaces(&member.value);
                 self.lines(member.key_span.start..end, lines);
             }
         }
@@ -189,6 +196,7 @@ impl<'t> Rewriter<'t> {
                 if !item.is(wanted) && self.change(item, wanted).is_none() {
                     self.may_go(item)?;
                     let at = self.dash(item)?..self.line_after(item)?;
+                    self.replaces(item);
                     self.lines(at, lines.trim_start_matches(' ').to_owned());
                 }
                 continue;
@@ -267,6 +275,7 @@ impl<'t> Rewriter<'t> {
         if node.span.is_empty() {
             return None;
         }
+        self.replaces(node);
         self.edits.push(Edit { at: node.span.clone(), text: layout.text(wanted) });
         Some(())
     }
@@ -312,17 +321,55 @@ impl<'t> Rewriter<'t> {
         inside.filter(|()| !self.document.shared.contains(&node.anchor))
     }
 
-    /// Reads documents with what YAML has beside keys, lists and texts once more.
-    fn proves(&self, wanted: &Json) -> bool {
-        let root = &self.document.root;
-        if !self.document.unusual && !self.has_lone_returns(root) {
-            return true;
+    /// The comment behind a value on its key's line, put behind the first of the new lines.
+    fn keep_comment(&self, member: &Member, end: usize, lines: &mut String) {
+        let whole = self.text.get(member.key_span.start..end).unwrap_or_default();
+        let value = self.text.get(member.value.start()..end).unwrap_or_default();
+        // The parser counts what follows a text in quotes to it.
+        let length = quoted(value)
+            .unwrap_or_else(|| member.value.end().saturating_sub(member.value.start()));
+        let after = value.get(length..).unwrap_or_default().trim_end();
+        if whole.trim_end().contains('\n') || !after.trim_start().starts_with('#') {
+            return;
         }
-        let start = self.line_start(root.span.start);
+        let first = lines.find('\n').unwrap_or(lines.len());
+        lines.insert_str(first, after);
+    }
+
+    /// Remembers what is lost with a value that is written anew.
+    fn replaces(&mut self, node: &Node) {
+        let is_plain = match &node.shape {
+            Shape::List { items, .. } => items.is_empty(),
+            Shape::Map { members, merged, .. } => members.is_empty() && merged.is_empty(),
+            Shape::Block(_) | Shape::Copy(_) | Shape::Leaf(_) => true,
+        };
+        let own = self.text.get(node.span.clone()).unwrap_or_default();
+        let is_text = matches!(node.shape, Shape::Block(_) | Shape::Leaf(_));
+        if !is_plain || (!is_text && own.contains('#')) {
+            self.lost.push(node.span.start);
+        }
+    }
+
+    /// Changes a value and reads the new text once more: whatever the styles of the old one, it says what was wanted,
+    /// or it is not used.
+    fn proven(&mut self, node: &Node, wanted: &Json) -> Option<Kept> {
+        self.change(node, wanted)?;
+        let is_flow = |shape: &Shape| {
+            matches!(shape, Shape::List { flow: Some(_), .. } | Shape::Map { flow: Some(_), .. })
+        };
+        let kept = if self.lost.is_empty() { Kept::All } else { Kept::Most };
+        if is_flow(&node.shape) {
+            let text = apply_to(self.text, node.span.clone(), &self.edits);
+            let is_json = Json::parse(text.as_bytes()).is_ok_and(|json| json == *wanted);
+            return (is_json || says(&text, wanted)).then_some(kept);
+        }
+        let dash = self.dash(node);
+        let start = self.line_start(dash.unwrap_or(node.span.start));
         let ends = self.edits.iter().map(|edit| edit.at.end);
-        let end = ends.chain(self.line_after(root)).max().unwrap_or(root.span.end);
+        let end = ends.chain(self.line_after(node)).max().unwrap_or(node.span.end);
         let text = apply_to(self.text, start..end, &self.edits);
-        yaml::parse(&text).is_ok_and(|read| matches!(read.as_slice(), [one] if one == wanted))
+        let item = dash.map(|_| Json::Array(vec![wanted.clone()]));
+        says(&text, item.as_ref().unwrap_or(wanted)).then_some(kept)
     }
 
     /// Whether lines end in a way that we do not look for.
@@ -350,6 +397,27 @@ impl<'t> Rewriter<'t> {
         yaml::write(wanted, &mut lines);
         Edit { at: start..end, text: lines.replace('\n', self.line_end) }
     }
+}
+
+/// Bytes of the text in quotes with which this begins.
+fn quoted(text: &str) -> Option<usize> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' && quote == '"' {
+            chars.next();
+        } else if c == quote
+            && (quote == '"' || chars.next_if(|(_, next)| *next == quote).is_none())
+        {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+/// Whether a text is one document that says this.
+fn says(text: &str, wanted: &Json) -> bool {
+    yaml::parse(text).is_ok_and(|read| matches!(read.as_slice(), [one] if one == wanted))
 }
 
 /// Whether an item of a list is what became of an old one: it has its name, or, without one, its texts.

@@ -9,7 +9,7 @@ use super::webhook::{Mistake, inject_config};
 use super::words;
 use crate::base::near::near;
 use crate::domain::agent_config::Environment;
-use crate::domain::inject::InjectConfig;
+use crate::domain::inject::{InjectConfig, is_namespace};
 use crate::run::inject::{Options, Telling, run};
 
 /// Print manifests as they would be if the webhook had injected into their pods.
@@ -73,6 +73,13 @@ pub(crate) fn main(words: &[String], env: &Environment) -> ExitCode {
         Ok(explain) => explain,
         Err(mistake) => return words::refuse("inject", &[mistake]),
     };
+    if !is_namespace(&words.namespace) {
+        let given = &words.namespace;
+        let mistake = format!(
+            "--namespace={given:?}: want at most 63 lower-case letters, digits and hyphens, as Kubernetes does"
+        );
+        return words::refuse("inject", &[mistake]);
+    }
     let config = match settings(words.vault_address, words.agent_image, env) {
         Ok(config) => config,
         Err(mistakes) => {

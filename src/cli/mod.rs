@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     // `help MODE` and `MODE --help` are one.
     let asked = ["--help".to_owned()];
     let (mode, rest) = match (mode.as_str(), rest.first()) {
-        ("help" | "--help" | "-h", Some(mode)) => (mode.as_str(), &asked[..]),
+        ("help" | "--help" | "-help" | "-h", Some(mode)) => (mode.as_str(), &asked[..]),
         (mode, _) => (mode, rest),
     };
     match mode {
@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
             say(&format!("vault-injector {}\n", version()));
             ExitCode::SUCCESS
         }
-        "help" | "--help" | "-h" => {
+        "help" | "--help" | "-help" | "-h" => {
             say(USAGE);
             ExitCode::SUCCESS
         }

@@ -3,9 +3,10 @@
 //!
 //! What comes out is what `argh` takes, or, for the mode with options by the dozen, flags by number.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, FromArgs, Optionality};
 
 use super::help;
 use crate::base::near::near;
@@ -173,6 +174,11 @@ fn for_argh(line: Line, info: &CommandInfoWithArgs) -> Result<Vec<String>, Vec<S
     let mut mistakes: Vec<String> =
         mistakes.into_iter().map(|(option, message)| format!("{option}: {message}")).collect();
     let (mut options, mut free) = (Vec::new(), Vec::new());
+    let mut once = BTreeSet::new();
+    let repeats = |long: &str| {
+        let mut flags = info.flags.iter().filter(|flag| flag.long.trim_start_matches('-') == long);
+        flags.any(|flag| matches!(flag.optionality, Optionality::Repeating))
+    };
     for word in words {
         let (index, value) = match word {
             Word::Free(word) => {
@@ -188,6 +194,9 @@ fn for_argh(line: Line, info: &CommandInfoWithArgs) -> Result<Vec<String>, Vec<S
             (true, Some("0" | "f" | "false")) => {}
             (true, Some(value)) => {
                 mistakes.push(format!("{name}={value:?}: not a boolean, want true or false"));
+            }
+            (false, _) if !repeats(flag.long) && !once.insert(flag.long) => {
+                mistakes.push(format!("{name}: given twice, leave one out"));
             }
             (false, _) => options.extend([name, value.unwrap_or_default()]),
         }

@@ -129,7 +129,7 @@ impl<'o> Session<'o> {
             namespace: &options.namespace,
         };
         let mut findings = Findings::default();
-        let (mut json, mut own, mut kept) = (None, Vec::new(), Some(()));
+        let (mut json, mut own, mut kept) = (None, Vec::new(), Some(Kept::All));
         let is_wanted = |found: &Found| found.outcome.verdict == Verdict::Inject;
         if let Some(list) = Listed::of(&document.root) {
             // Item by item: a cluster's pods take several times the memory at once.
@@ -138,8 +138,10 @@ impl<'o> Session<'o> {
                 let mut changed = item.to_json();
                 let of_item = injector.inject_item(&mut changed, &list);
                 if options.explain.is_none() && of_item.pods.iter().any(is_wanted) {
-                    kept = kept.and_then(|()| {
-                        rewrite::rewrite_part(text, document, item, &changed, &mut own)
+                    kept = kept.and_then(|kept| {
+                        let of_part =
+                            rewrite::rewrite_part(text, document, item, &changed, &mut own)?;
+                        Some(if kept == Kept::All { of_part } else { kept })
                     });
                 }
                 self.tell(file, &of_item);
@@ -158,9 +160,9 @@ impl<'o> Session<'o> {
         self.has_manifests |= findings.is_manifest;
         self.totals.objects += findings.objects;
         self.tell(file, &findings);
-        if kept.is_some() {
+        if let Some(kept) = kept {
             edits.append(&mut own);
-            return;
+            return self.note_lost(place, kept);
         }
         // What an item alone cannot say: the decisions are the same, and told already.
         let json = json.unwrap_or_else(|| {
@@ -168,11 +170,23 @@ impl<'o> Session<'o> {
             injector.inject(&mut json);
             json
         });
-        if rewrite::rewrite(text, document, &json, edits) == Kept::ValuesOnly {
-            self.report.complaints.push_str(&format!(
-                "{place}: note: comments and order of this document are not kept: others refer to what changes in it\n"
-            ));
-        }
+        let kept = rewrite::rewrite(text, document, &json, edits);
+        self.note_lost(place, kept);
+    }
+
+    /// Says what a document lost beside its changes.
+    fn note_lost(&mut self, place: &str, kept: Kept) {
+        let lost = match kept {
+            Kept::All => return,
+            Kept::Most => {
+                "comments and order of a part of this document are not kept: it is written in a way that takes no other line"
+            }
+            Kept::ValuesOnly => {
+                "comments and order of this document are not kept: others refer to what changes in it, or it is written in a \
+                 way that takes no other line"
+            }
+        };
+        self.report.complaints.push_str(&format!("{place}: note: {lost}\n"));
     }
 
     fn tell(&mut self, file: &str, findings: &Findings) {

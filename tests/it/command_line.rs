@@ -27,6 +27,7 @@ fn every_mode_explains_itself_in_every_way_on_80_columns() {
             &["--help", mode],
             &[mode, "-h"],
             &[mode, "-help"],
+            &["-help", mode],
             &[mode, "-log-level=info", "-h"],
         ] {
             // The last is not known to all; help is found all the same.
@@ -70,4 +71,24 @@ fn the_version_never_has_an_empty_commit() {
         assert_eq!(done.code(), 0);
         assert!(!done.out.contains("(,") && done.out.contains(" ("), "{}", done.out);
     }
+}
+
+#[test]
+fn an_option_that_counts_once_is_not_given_twice() {
+    for (words, told) in [
+        (
+            &["inject", "--vault-address", "https://a", "--vault-address="][..],
+            "--vault-address: given twice, leave one out\n",
+        ),
+        (&["inject", "-n", "a", "--namespace=b"], "--namespace: given twice, leave one out\n"),
+        (&["inject", "-n", "A_b"], "--namespace=\"A_b\": want at most 63 lower-case letters"),
+        (&["inject", "-n", ""], "--namespace=\"\": want at most 63 lower-case letters"),
+    ] {
+        let refused = run(words);
+        assert_eq!((refused.code(), refused.out.as_str()), (2, ""), "{words:?}");
+        assert!(refused.err.starts_with(told), "{}", refused.err);
+    }
+    let repeated = run(&["inject", "-f", "/nowhere/a", "--file=/nowhere/b"]);
+    assert!(repeated.err.contains("/nowhere/a") && repeated.err.contains("/nowhere/b"));
+    assert_eq!(run(&["-help"]).out, run(&["help"]).out);
 }

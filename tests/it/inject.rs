@@ -768,6 +768,22 @@ fn what_is_compared_and_compiled_takes_no_time() {
     }
     readers["request"]["object"]["spec"]["containers"] =
         vec![json!({"name": "c", "securityContext": {"runAsUser": 5}}); 1000].into();
+    let mut folders = many(900, &|i| format!("agent-inject-secret-{i}"), "x");
+    for i in 0..900 {
+        folders["request"]["object"]["metadata"]["annotations"]
+            [format!("vault.hashicorp.com/secret-volume-path-{i}")] =
+            format!("/v/{}{i}", "./".repeat(50)).into();
+    }
+    let mut patched_mounts = review_of(&json!({
+        "role": "app",
+        "agent-copy-volume-mounts": "c",
+        "agent-json-patch": r#"[{"op":"add","path":"/tty","value":true}]"#,
+    }));
+    let mounts: Vec<Value> = (0..12_000)
+        .map(|i| json!({"name": format!("v{i}"), "mountPath": format!("/m/{i}")}))
+        .collect();
+    patched_mounts["request"]["object"]["spec"]["containers"] =
+        json!([{"name": "c", "volumeMounts": mounts}]);
     for (name, review) in [
         ("templates without functions", many(900, &template, "{{ nosuchfunction }}")),
         ("a template of many actions", many(1, &template, &"{{1}}".repeat(50_000))),
@@ -780,6 +796,8 @@ fn what_is_compared_and_compiled_takes_no_time() {
         ("copied mounts", copied),
         ("chosen containers", chosen),
         ("readers", readers),
+        ("patched mounts", patched_mounts),
+        ("volumes of their own", folders),
         ("commands", many(900, &|i| format!("agent-inject-command-{i}"), "[\"/a\"]")),
     ] {
         let since = std::time::Instant::now();
@@ -854,4 +872,157 @@ fn the_native_agent_reads_what_the_webhook_writes() {
         matches!(&b.body, TemplateBody::Tiny { secret, contents } if secret == "kv/b" && contents == "{user}")
     );
     assert_eq!(b.command.as_ref().unwrap().words, ["/bin/reload"]);
+}
+
+/// The message of a denial, or nothing.
+fn denial(annotations: &Value, config: &InjectConfig) -> String {
+    let answer = ask(&review_of(annotations), config);
+    if answer.decision.verdict == Verdict::Deny { answer.decision.message } else { String::new() }
+}
+
+#[test]
+fn what_would_be_refused_after_us_is_refused_with_its_annotation() {
+    let base = json!({"role": "app", "agent-inject-secret-db": "secret/db"});
+    let chart = profile("chart-default");
+    for (both, key, value, beside) in [
+        (true, "secret-volume-path", json!("/home/vault"), Value::Null),
+        (true, "secret-volume-path-db", json!("/home//vault/"), Value::Null),
+        (true, "secret-volume-path-db", json!("/x/../home/vault"), Value::Null),
+        (false, "secret-volume-path", json!("/home/vault-sidecar"), Value::Null),
+        (true, "secret-volume-path", json!("/vault/tls"), json!({"tls-secret": "t"})),
+        (true, "secret-volume-path-db", json!("/vault/custom"), json!({"agent-extra-secret": "t"})),
+        (true, "secret-volume-path-db", json!("/vault/configs"), json!({"agent-configmap": "t"})),
+        (
+            true,
+            "secret-volume-path",
+            json!("/vault/agent-cache"),
+            json!({"agent-cache-enable": "true"}),
+        ),
+        (true, "agent-run-as-user", json!("2147483648"), Value::Null),
+        (true, "agent-run-as-group", json!("4294967296"), Value::Null),
+        (true, "go-max-procs", json!("1\u{0}"), Value::Null),
+        (true, "agent-inject-file-db", json!("a\u{0}b"), Value::Null),
+        (true, "agent-inject-file-db", json!("n".repeat(256)), Value::Null),
+        (true, "agent-inject-file-db", json!("d/".repeat(2100)), Value::Null),
+        (true, "agent-image", json!("https://registry.example/vault"), Value::Null),
+        (false, "tls-server-name", json!("vault:8200"), Value::Null),
+        (false, "tls-server-name", json!(" "), Value::Null),
+        (false, "template-max-connections-per-host", json!("-1"), Value::Null),
+        (false, "template-max-connections-per-host", json!("99999999999"), Value::Null),
+    ] {
+        let mut annotations = base.clone();
+        for (key, value) in beside.as_object().into_iter().flatten() {
+            annotations[key] = value.clone();
+        }
+        annotations[key] = json!(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        for (config, wanted) in [(native(chart.clone()), true), (chart.clone(), both)] {
+            let message = denial(&annotations, &config);
+            let named = message.contains(&format!("vault.hashicorp.com/{key}: "));
+            assert_eq!(named, wanted, "{key}={value} {}: {message:?}", config.image);
+        }
+    }
+    for (key, value) in [
+        ("tls-server-name", "vault.example"),
+        ("tls-server-name", "::1"),
+        ("secret-volume-path", "/home/vault/secrets"),
+        ("secret-volume-path", "/vault/tls"),
+        ("template-max-connections-per-host", "0"),
+        ("agent-run-as-user", "2147483647"),
+        ("agent-json-patch", r#"[{"op":"replace","path":"/name","value":"other"}]"#),
+    ] {
+        let mut annotations = base.clone();
+        annotations[key] = json!(value);
+        assert_eq!(denial(&annotations, &native(chart.clone())), "", "{key}={value}");
+    }
+    let message = denial(&base, &InjectConfig { image: "a b".into(), ..chart });
+    assert!(message.contains("AGENT_INJECT_VAULT_IMAGE: \"a b\" is no image"), "{message}");
+}
+
+#[test]
+fn a_patch_that_makes_no_container_is_doubted() {
+    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    for (key, path, value, wanted) in [
+        ("agent-json-patch", "/name", json!("vault-agent-init"), "has its name"),
+        ("agent-init-json-patch", "/name", json!("vault-agent"), "has its name"),
+        ("agent-json-patch", "/name", json!(""), "its name"),
+        ("agent-json-patch", "/name", json!("A_b"), "its name"),
+        ("agent-json-patch", "/name", json!("other"), ""),
+        ("agent-json-patch", "/image", json!(""), "no image"),
+        ("agent-json-patch", "/image", json!("x"), ""),
+        ("agent-json-patch", "/volumeMounts/-", mount("zz", "/zz"), "no volume \"zz\""),
+        ("agent-json-patch", "/volumeMounts/-", mount("home-init", "/zz"), ""),
+        ("agent-json-patch", "/volumeMounts/-", mount("home-init", "/vault/secrets"), "two mounts"),
+        ("agent-json-patch", "/resources/requests/memory", json!("9Gi"), "above its limit"),
+        ("agent-json-patch", "/resources/requests/memory", json!("1Mi"), ""),
+    ] {
+        let patch = json!([{"op": "add", "path": path, "value": value}]).to_string();
+        let review = review_of(&json!({"role": "app", "agent-inject-secret-db": "a", key: patch}));
+        for config in [profile("chart-default"), native(profile("chart-default"))] {
+            let answer = ask(&review, &config);
+            let begin = format!("vault.hashicorp.com/{key}: Kubernetes will refuse");
+            let told = answer.decision.warnings.iter().find(|w| w.starts_with(&begin));
+            let fits = told.map_or(wanted.is_empty(), |w| !wanted.is_empty() && w.contains(wanted));
+            assert!(fits, "{patch}: {:?}", answer.decision.warnings);
+        }
+    }
+}
+
+#[test]
+fn words_that_vaults_agent_does_not_know_are_doubted() {
+    for (key, value, told) in [
+        ("agent-cache-use-auto-auth-token", "maybe", true),
+        ("agent-cache-use-auto-auth-token", "force", false),
+        ("agent-cache-use-auto-auth-token", "False", false),
+        ("go-max-procs", "all", true),
+        ("go-max-procs", "0", true),
+        ("go-max-procs", "2", false),
+    ] {
+        let annotations = json!({"role": "app", "agent-cache-enable": "true", key: value});
+        let answer = ask(&review_of(&annotations), &profile("chart-default"));
+        let begin = format!("vault.hashicorp.com/{key}: ");
+        let found = answer.decision.warnings.iter().any(|w| w.starts_with(&begin));
+        assert_eq!(found, told, "{key}={value}: {:?}", answer.decision.warnings);
+    }
+}
+
+#[test]
+fn annotations_against_each_other_are_doubted() {
+    let own = NATIVE_IMAGE;
+    for (annotations, told) in [
+        (json!({"agent-flavor": "vault", "agent-image": own}), "agent-flavor: vault, and"),
+        (json!({"agent-flavor": "vault"}), "agent-flavor: vault, and"),
+        (json!({"agent-flavor": "vault", "agent-image": "hashicorp/vault:1.19"}), ""),
+        (json!({"agent-flavor": "vault", "agent-image": "mirror.example/agents:1"}), ""),
+        (
+            json!({"agent-flavor": "native", "agent-image": "a/vault@sha256:00"}),
+            "agent-flavor: native, and",
+        ),
+        (json!({"agent-flavor": "native", "agent-image": "mirror.example/agents:1"}), ""),
+        (json!({"agent-inject-containers": ""}), "agent-inject-containers: names no"),
+        (json!({"agent-inject-containers": " , "}), "agent-inject-containers: names no"),
+        (
+            json!({"agent-inject-template-a": "x", "agent-inject-template-file-a": "/vault/custom/x", "agent-extra-secret": "x"}),
+            "agent-inject-template-file-a: without effect",
+        ),
+    ] {
+        let mut annotations = annotations;
+        annotations["role"] = json!("app");
+        let answer = ask(&review_of(&annotations), &native(profile("chart-default")));
+        let warnings: Vec<&String> = answer
+            .decision
+            .warnings
+            .iter()
+            .filter(|w| {
+                [": names no", ", and the image", ": without effect beside"]
+                    .iter()
+                    .any(|part| w.contains(part))
+            })
+            .collect();
+        let fits = match warnings[..] {
+            [] => told.is_empty(),
+            [one] => !told.is_empty() && one.contains(told),
+            _ => false,
+        };
+        assert!(fits, "{annotations}: {warnings:?}");
+    }
 }

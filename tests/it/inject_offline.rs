@@ -410,3 +410,49 @@ fn mistakes_on_the_command_line_and_in_files_are_told() {
         assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn commas_behind_the_last_item_harm_nothing() {
+    let pod = "\
+apiVersion: v1
+kind: List
+items:
+- kind: Pod
+  metadata: {annotations: {vault.hashicorp.com/agent-inject: \"true\", vault.hashicorp.com/role: app,},} # one
+  spec: {containers: [{name: app, volumeMounts: [{name: v, mountPath: /v,},],},], volumes: [{name: v,}, ],} # two
+- {kind: Pod, metadata: {annotations: {vault.hashicorp.com/agent-inject: \"true\",
+    vault.hashicorp.com/role: app, # three
+   },}, spec: {containers: [{name: app,
+    volumeMounts: [ ],},
+    ],},}
+";
+    for end in ["\n", "\r\n"] {
+        let output = run(&[], &pod.replace('\n', end));
+        let (out, complaints) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{complaints}");
+        assert_eq!(complaints, "");
+        for comment in ["# one", "# two", "# three"] {
+            assert!(out.contains(comment), "{out}");
+        }
+        // What came out says the same as what comes of the same objects in JSON.
+        let again = run(&["--explain", "-o", "json"], out);
+        assert!(again.status.success(), "{}", text(&again.stderr));
+        let told: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+        let reasons = told["pods"].as_array().unwrap().iter().map(|pod| &pod["reason"]);
+        assert!(
+            reasons.clone().count() == 2 && reasons.clone().all(|r| r == "already-injected"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_part_that_loses_comments_is_noted() {
+    let pod = DEPLOYMENT
+        .replace("      - name: app   # the app", "      - ? name\n        : app   # the app");
+    let output = run(&[], &pod);
+    let (out, complaints) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{complaints}");
+    assert!(!out.contains("# the app") && out.contains("# what it gets"), "{out}");
+    assert!(complaints.contains("note: comments and order of a part"), "{complaints}");
+}

@@ -91,7 +91,10 @@ fn every_style_can_be_added_to() {
         ("a: &unused\n  b: 1\n", "a: &unused\n  b: 1\n  new: x\n"),
         ("a: ~\n", "a:\n  new: x\n"),
         ("a:\nb: 1\n", "a:\n  new: x\nb: 1\n"),
-        ("a:   # why\n  # more\nb: 1\n", "a:\n  new: x\n  # more\nb: 1\n"),
+        ("a:   # why\n  # more\nb: 1\n", "a:   # why\n  new: x\n  # more\nb: 1\n"),
+        ("a: ~ # why\nb: 1\n", "a: # why\n  new: x\nb: 1\n"),
+        ("a: {b: {c: 1,},} # c\n", "a: {b: {c: 1,}, \"new\": \"x\",} # c\n"),
+        ("a: {b: {c: 1, # d }\n }} # c\n", "a: {b: {c: 1, # d }\n }, \"new\": \"x\"} # c\n"),
     ] {
         let (out, kept) = changed(text, |value| {
             let a = at(value, &["a"]);
@@ -156,6 +159,29 @@ fn what_other_places_share_is_written_anew() {
 }
 
 #[test]
+fn who_loses_comments_hears_of_it() {
+    for (text, want) in [
+        ("a:\n  ? b # c\n  : 1\n", Kept::Most),
+        ("a: # c\n  ? b\n  : 1\nd: 2 # e\n", Kept::Most),
+        ("a: {} # c\nd: 2\n", Kept::All),
+        ("a: # c\nd: 2\n", Kept::All),
+        ("a: old # c\nd: 2\n", Kept::All),
+        ("a: 'it''s # no' # c\nd: 2\n", Kept::All),
+        ("a: \"\\\" # no\" # c\n", Kept::All),
+    ] {
+        let (out, kept) = changed(text, |value| {
+            let a = at(value, &["a"]);
+            if !matches!(a, Json::Object(_)) {
+                *a = json("{}");
+            }
+            insert(value, &["a"], "new", "\"x\"");
+        });
+        assert_eq!(kept, want, "{text}\n->\n{out}");
+        assert_eq!(kept == Kept::All, out.contains("# c"), "{text}\n->\n{out}");
+    }
+}
+
+#[test]
 fn only_the_document_meant_is_changed() {
     let text = "# a\na: 1\n---\n# b\nb:\n- name: x\n  c: 1\n# after\n...\n---\nc: 3\n";
     let documents: Vec<Document> = yaml::read(text).map(Result::unwrap).collect();
@@ -211,7 +237,7 @@ fn whatever_the_style_the_new_text_says_what_was_wanted() {
                 grow(&mut wanted, &mut below);
             }
             match rewrite(&text, document, &wanted, &mut edits) {
-                Kept::All => in_place += 1,
+                Kept::All | Kept::Most => in_place += 1,
                 Kept::ValuesOnly => anew += 1,
             }
             all.push(wanted);

@@ -99,6 +99,24 @@ impl<'t> Places<'t> {
         let start = self.byte(span.start);
         start..self.byte(span.end).max(start)
     }
+
+    /// Behind the bracket that ends a list or map in flow style. Of a map whose last member has a comma behind it,
+    /// the parser gives the place of that comma, with what follows on its line.
+    fn behind_bracket(&self, span: Span) -> usize {
+        let start = self.byte(span.start);
+        let rest = self.text.get(start..).unwrap_or_default();
+        let rest = rest.strip_prefix(',').map_or(rest, behind_blanks);
+        self.text.len() - rest.len() + usize::from(rest.starts_with(['}', ']']))
+    }
+}
+
+/// What follows blanks, line ends and comments.
+fn behind_blanks(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        let Some(comment) = text.strip_prefix('#') else { return text };
+        text = comment.find('\n').and_then(|end| comment.get(end..)).unwrap_or_default();
+    }
 }
 
 /// A list or map that is still open.
@@ -252,7 +270,7 @@ impl Builder {
             }
         };
         // A bracket, or whatever comes behind a block.
-        let end = at.byte(if flow.is_some() { span.end } else { span.start });
+        let end = if flow.is_some() { at.behind_bracket(span) } else { at.byte(span.start) };
         let mut node = Node { anchor, span: start..end.max(start), shape };
         let is_inside = |(_, outer): &(Open, Start)| outer.flow.is_some();
         if flow.is_none() && self.open.last().is_some_and(is_inside) {

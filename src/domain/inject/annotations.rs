@@ -99,7 +99,7 @@ macro_rules! keys {
 }
 
 use Kind::{
-    Bool, Choice, Count, Filled, GoDuration, Id, Int, List, Mode, Name, Patch, Path, Port,
+    Bool, Choice, Count, Filled, GoDuration, Id, Image, Int, List, Mode, Name, Patch, Path, Port,
     Quantity, Share, Size, Text, Uint, VaultDuration, Word,
 };
 use Source::{Fixed, Nothing, Process};
@@ -128,7 +128,7 @@ keys! {
     EnableQuit "agent-enable-quit" Bool, Fixed("false"), "Serve /agent/v1/quit on the agent's listener.";
     ExtraSecret "agent-extra-secret" Name, Nothing, "Secret mounted at /vault/custom in the agents.";
     AgentFlavor "agent-flavor" Choice(FLAVORS), Process("AGENT", |c, _| Cow::Borrowed(c.agent.word())), "Whose agent the image holds: native, vault, or auto to tell by the image's name.";
-    Image "agent-image" Kind::Image, Process("VAULT_IMAGE", |c, _| Cow::Borrowed(&c.image)), "Image of the agents.";
+    Image "agent-image" Image, Process("VAULT_IMAGE", |c, _| Cow::Borrowed(&c.image)), "Image of the agents.";
     InitCommands "agent-init-commands" Bool, Fixed("true"), "Run the files' commands in the init container too, where the app is not there yet.";
     InitFirst "agent-init-first" Bool, Fixed("false"), "Run the agent before the pod's own init containers.";
     InitJsonPatch "agent-init-json-patch" Patch, Nothing, "JSON patch for the agent's init container.";
@@ -199,6 +199,10 @@ keys! {
     TlsServerName "tls-server-name" Text, Nothing, "Name in Vault's certificate.";
     TlsSkipVerify "tls-skip-verify" Bool, Fixed("false"), "Do not check Vault's certificate.";
 }
+
+/// Of a value that is part of a variable, a path or a file's content, none of which can have one.
+const ZERO: &str =
+    "has a NUL character, with which no process starts and no file opens: take it out";
 
 /// The file of `agent-inject-token`, and its name among the secrets.
 pub(crate) const TOKEN: &str = "token";
@@ -303,8 +307,10 @@ impl<'a> Notes<'a> {
             if let Some(value) = self.given(row.key) {
                 if let Err(clause) = check(row.kind, value) {
                     problems.note(row.key, format_args!("{} {clause}", Shown(value)));
+                } else if value.contains('\0') && row.key != Key::Status {
+                    problems.note(row.key, ZERO);
                 }
-            } else if let (Process(_, read), Id | Quantity | Size | Choice(_)) =
+            } else if let (Process(_, read), Id | Image | Quantity | Size | Choice(_)) =
                 (row.source, row.kind)
             {
                 let value = read(self.config, self.flavor);
@@ -325,6 +331,9 @@ impl<'a> Notes<'a> {
                     format_args!("{PREFIX}{name}"),
                     format_args!("{} {clause}", Shown(value)),
                 );
+            } else if value.contains('\0') && row.key != Key::SecretPath {
+                // A path in Vault with any such character is told elsewhere.
+                problems.note(format_args!("{PREFIX}{name}"), ZERO);
             }
         }
     }

@@ -8,6 +8,7 @@ use super::agent_json;
 use super::annotations::Key;
 use super::json_patch::{self, Dialect};
 use super::json_text::JsonText;
+use super::patched;
 use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
 use super::problems::Problems;
 use super::shape::CONTAINER;
@@ -47,7 +48,8 @@ pub(crate) fn container(
         return Some(text);
     }
     // Our own text is JSON.
-    let mut doc = Json::parse(text.as_bytes()).ok()?;
+    let made = Json::parse(text.as_bytes()).ok()?;
+    let mut doc = made.clone();
     if let Err(e) = json_patch::apply(&mut doc, &patch, Dialect::Lenient) {
         problems.note(key, e);
         return None;
@@ -63,6 +65,9 @@ pub(crate) fn container(
             }
             if makes_root(&doc) {
                 warnings.push(format!("{key}: the agent runs as root or may become it"));
+            }
+            if let Some(clause) = patched::fault(plan, side, &made, &doc) {
+                warnings.push(format!("{key}: Kubernetes will refuse the container: {clause}"));
             }
             Some(doc.to_text())
         }

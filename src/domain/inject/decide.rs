@@ -267,7 +267,12 @@ fn wrong_place(object: &str, error: &serde_json::Error) -> String {
     }
     let place = Json::parse(object.as_bytes()).map_err(|e| e.to_string());
     let place = place.and_then(|json| POD.conform(&json, "", &mut Vec::new()));
-    place.err().map_or_else(|| vague.into(), bounded)
+    // Of the object itself the place is empty.
+    let named = |clause: String| match clause.strip_prefix(": ") {
+        Some(rest) => rest.to_owned(),
+        None => clause,
+    };
+    place.err().map_or_else(|| vague.into(), |clause| bounded(named(clause)))
 }
 
 fn respond<O>(review: &Review<'_, O>, mut outcome: Outcome) -> Answer {

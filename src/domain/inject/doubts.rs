@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::Flavor;
 use super::annotations::{Key, Notes};
 use super::misspelt;
 use super::plan::{HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME};
@@ -11,6 +10,7 @@ use super::problems::{LISTED_MAX, Shown};
 use super::readers;
 use super::review::{Mount, Texts};
 use super::secrets::{self, Body, is_below};
+use super::{Flavor, OWN_REPOSITORY, repository};
 use crate::base::near::near;
 
 /// Folders of a system that a volume would hide: what images have there is needed.
@@ -51,6 +51,7 @@ const IMAGE_FOLDERS: [&str; 3] = ["/etc", "/usr", "/var/lib"];
 /// All doubts about one pod.
 pub(crate) fn tell(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     passed_over(plan, warnings);
+    image(plan, warnings);
     without_effect(plan, warnings);
     readers::root(plan, warnings);
     readers::check(plan, warnings);
@@ -81,6 +82,27 @@ fn passed_over(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     }
 }
 
+/// Last parts of the names of images with Vault's own agent.
+const VAULT_REPOSITORIES: [&str; 6] =
+    ["bao", "openbao", "openbao-ubi", "vault", "vault-enterprise", "vault-ubi"];
+
+/// An image whose name says that it holds the other flavour's agent.
+fn image(plan: &Plan<'_>, warnings: &mut Vec<String>) {
+    let image = plan.notes.text(Key::Image);
+    let name = repository(&image);
+    let clause = match plan.flavor {
+        Flavor::Native if VAULT_REPOSITORIES.contains(&name) => {
+            "native, and the image %I by its name is Vault's, which knows no agent-init: name one of vault-injector"
+        }
+        Flavor::Vault if name == OWN_REPOSITORY => {
+            "vault, and the image %I by its name is vault-injector's, which has no shell: name one of Vault"
+        }
+        Flavor::Native | Flavor::Vault => return,
+    };
+    let clause = clause.replace("%I", &Shown(&image).to_string());
+    warnings.push(format!("{}: {clause} by {}", Key::AgentFlavor, Key::Image));
+}
+
 /// What is read and does nothing.
 fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     let notes = &plan.notes;
@@ -95,6 +117,13 @@ fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
                 Key::Configmap
             ));
         }
+    }
+    let doubled = notes.family(Key::TemplateFile).find(|(raw, file)| {
+        !file.is_empty() && notes.named(Key::Template, raw).is_some_and(|text| !text.is_empty())
+    });
+    if let Some((raw, _)) = doubled {
+        let (file, text) = (Key::TemplateFile.of(raw), Key::Template.of(raw));
+        warnings.push(format!("{file}: without effect beside {text}: leave one out"));
     }
     if plan.flavor == Flavor::Vault {
         return;
@@ -158,6 +187,12 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         if ours.iter().any(|(added, name)| *added && *name == &*container.name) {
             warnings.push(format!("the pod already has a container {}", &*container.name));
         }
+    }
+    if plan.chosen.as_ref().is_some_and(BTreeSet::is_empty) {
+        warnings.push(format!(
+            "{}: names no container, so none sees the secrets: leave it out for all",
+            Key::Containers
+        ));
     }
     if plan.chosen.is_none() && plan.notes.given(Key::CopyMounts).is_none() {
         return;

@@ -19,6 +19,8 @@ pub mod manifest;
 mod misspelt;
 mod names;
 mod patch;
+mod patched;
+mod places;
 mod plan;
 mod problems;
 pub(crate) mod quantity;
@@ -143,12 +145,19 @@ impl Flavor {
             "vault" => return Self::Vault,
             _ => {}
         }
-        let untagged = image.split_once('@').map_or(image, |(name, _)| name);
-        let start = untagged.rfind('/').map_or(0, |slash| slash + 1);
-        let last = untagged.get(start..).unwrap_or_default();
-        let name = last.split_once(':').map_or(last, |(name, _)| name);
-        if name == "vault-injector" { Self::Native } else { Self::Vault }
+        if repository(image) == OWN_REPOSITORY { Self::Native } else { Self::Vault }
     }
+}
+
+/// The last part of an image's name that images of this project have.
+pub(crate) const OWN_REPOSITORY: &str = "vault-injector";
+
+/// The last part of an image's name, without tag and digest.
+pub(crate) fn repository(image: &str) -> &str {
+    let untagged = image.split_once('@').map_or(image, |(name, _)| name);
+    let start = untagged.rfind('/').map_or(0, |slash| slash + 1);
+    let last = untagged.get(start..).unwrap_or_default();
+    last.split_once(':').map_or(last, |(name, _)| name)
 }
 
 /// The image that agents run when nobody names one: our own.
@@ -239,3 +248,8 @@ impl std::fmt::Display for ReviewError {
 }
 
 impl std::error::Error for ReviewError {}
+
+/// Whether Kubernetes has namespaces of this name (RFC 1123, a label).
+pub fn is_namespace(text: &str) -> bool {
+    !text.is_empty() && names::namespace(text).is_ok()
+}

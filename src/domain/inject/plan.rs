@@ -10,7 +10,8 @@ use super::review::{Mount, Pod, SecurityContext, Spec, Verbatim};
 use super::secrets::{self, Secrets};
 use super::token::{self, Token};
 use super::{
-    Flavor, InjectConfig, agent_json, commands, compile, doubts, login, reach, resources, telemetry,
+    Flavor, InjectConfig, agent_json, commands, compile, doubts, login, places, reach, resources,
+    telemetry,
 };
 
 /// Home of an agent: its own memory volume.
@@ -153,6 +154,7 @@ impl<'a> Plan<'a> {
         }
         compile::check(&plan.notes, &plan.secrets.files, problems, warnings);
         commands::check(&plan, problems, warnings);
+        places::check(&plan, problems);
         doubts::tell(&plan, warnings);
         // Last, since it is of all pods of a cluster alike.
         reach::check(&plan.notes, !plan.ca_cert_bytes.is_empty(), problems, warnings);

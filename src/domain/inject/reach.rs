@@ -3,7 +3,8 @@
 use super::Flavor;
 use super::annotations::{Key, Notes};
 use super::problems::Problems;
-use crate::base::address::{Address, AddressError, shown};
+use super::value::parse_bool;
+use crate::base::address::{Address, AddressError, is_host, shown};
 
 /// Refuses addresses that are none and login mounts that cannot be, and doubts what is not safe.
 pub(crate) fn check(
@@ -14,6 +15,7 @@ pub(crate) fn check(
 ) {
     service(notes, has_ca_bytes, problems, warnings);
     proxy(notes, problems);
+    server_name(notes, problems);
     connections(notes, warnings);
     login_mount(notes, problems, warnings);
 }
@@ -86,12 +88,43 @@ fn proxy(notes: &Notes<'_>, problems: &mut Problems) {
     }
 }
 
+/// The name in Vault's certificate. Vault's own agent starts with any, and then no certificate is for it.
+fn server_name(notes: &Notes<'_>, problems: &mut Problems) {
+    let text = notes.text(Key::TlsServerName);
+    let is_fine = text.is_empty() || is_filled_in(&text) || is_host(&text);
+    if notes.flavor() == Flavor::Native && !is_fine {
+        let clause = format_args!(
+            "{} is no name of a certificate: write a DNS name or an IP address such as vault.example, without port",
+            super::problems::Shown(&text)
+        );
+        problems.note(Key::TlsServerName, clause);
+    }
+}
+
 /// The parts of Vault's agent whose connections can be set apart; it does not start with others.
 const PARTS: [&str; 5] = ["auto-auth", "caching", "proxying", "templating", ""];
 
 fn connections(notes: &Notes<'_>, warnings: &mut Vec<String>) {
     if notes.flavor() == Flavor::Native {
         return;
+    }
+    let token = notes.text(Key::CacheUseToken);
+    let is_word = &*token == "force" || parse_bool(&token).is_some();
+    if notes.flag(Key::CacheEnable) && !is_word {
+        warnings.push(format!(
+            "{}: Vault's agent does not start with {}: write true, false or force",
+            Key::CacheUseToken,
+            super::problems::Shown(&token)
+        ));
+    }
+    let processors = notes.text(Key::GoMaxProcs);
+    let is_count = processors.parse::<i32>().is_ok_and(|count| count > 0);
+    if !processors.is_empty() && !is_filled_in(&processors) && !is_count {
+        warnings.push(format!(
+            "{}: {} is no number of processors, so Go takes all: write one from 1",
+            Key::GoMaxProcs,
+            super::problems::Shown(&processors)
+        ));
     }
     // Recorded pods of vault-k8s have blanks in it.
     for key in [Key::DisableIdle, Key::DisableKeepAlives] {

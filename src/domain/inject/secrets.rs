@@ -1,6 +1,7 @@
 //! The files of a pod: which secrets its annotations declare, where each is written and what makes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::Flavor;
@@ -64,11 +65,17 @@ const FILES_MAX: usize = 1000;
 /// Bytes of a path (`PATH_MAX` of Linux). The volume's path comes back with every file.
 const PATH_BYTES_MAX: usize = 4096;
 
+/// Bytes of one part of a path (`NAME_MAX` of Linux).
+const NAME_BYTES_MAX: usize = 255;
+
 /// Whether a path can be one.
 fn fits(place: impl std::fmt::Display, path: &str, problems: &mut Problems) -> bool {
     let fits = path.len() <= PATH_BYTES_MAX;
     if !fits {
-        problems.note(place, format_args!("longer than {PATH_BYTES_MAX} bytes"));
+        problems.note(
+            place,
+            format_args!("longer than {PATH_BYTES_MAX} bytes, which no path may be: shorten it"),
+        );
     }
     fits
 }
@@ -93,14 +100,19 @@ pub(crate) fn collect<'a>(
     names.sort_unstable();
     names.dedup();
     if names.len() > FILES_MAX {
-        problems.note(Key::SecretPath, format_args!("more than {FILES_MAX} files in one pod"));
+        problems.note(
+            Key::SecretPath,
+            format_args!(
+                "more than {FILES_MAX} files in one pod: write fewer, larger ones by templates"
+            ),
+        );
         names.truncate(FILES_MAX);
     }
+    let mut places = BTreeSet::from([clean_join("/", &secrets.path)]);
     for raw in &names {
         let own = own_path(notes, raw, problems);
         if let Some(path) = own
-            && !same_path(path, &secrets.path)
-            && !secrets.custom_paths.iter().any(|known| same_path(known, path))
+            && places.insert(clean_join("/", path))
         {
             secrets.custom_paths.push(path);
         }
@@ -219,6 +231,12 @@ fn destination(
     let name = if keeps { Cow::Borrowed(raw) } else { Cow::Owned(raw.to_lowercase()) };
     let place = if given.is_some() { Key::File.of(raw) } else { Key::SecretPath.of(raw) };
     let path = clean_join(folder, given.unwrap_or(&name));
+    if fits(&place, &path, problems) && path.split('/').any(|part| part.len() > NAME_BYTES_MAX) {
+        let clause = format_args!(
+            "a name of more than {NAME_BYTES_MAX} bytes, which no file has: shorten it"
+        );
+        problems.note(&place, clause);
+    }
     let inside = path.strip_prefix(clean_join(folder, "").trim_end_matches('/'));
     // Of a folder that is none people hear by its own annotation.
     match inside.filter(|_| !folder.is_empty()) {
@@ -380,10 +398,15 @@ fn stands_in_quotes(path: &str) -> bool {
     true
 }
 
-/// Whether two paths are one place, however many slashes they are written with.
+/// Whether two folders of a container are one place, however they are written: runtimes make each begin at the root
+/// and follow its `..`.
 pub(crate) fn same_path(a: &str, b: &str) -> bool {
-    let a = a.split('/').filter(|part| !part.is_empty());
-    a.eq(b.split('/').filter(|part| !part.is_empty()))
+    let has_dots = |path: &str| path.split('/').any(|part| matches!(part, "." | ".."));
+    if has_dots(a) || has_dots(b) {
+        return clean_join("/", a) == clean_join("/", b);
+    }
+    let parts = |path| str::split(path, '/').filter(|part| !part.is_empty());
+    parts(a).eq(parts(b))
 }
 
 /// Whether an absolute path is a folder or lies in it. One that goes up again is not looked into.
@@ -442,6 +465,7 @@ mod tests {
     #[test]
     fn slashes_do_not_make_another_place() {
         assert!(same_path("/a/", "/a") && same_path("//a//b", "/a/b") && same_path("/", "//"));
+        assert!(same_path("/..", "/") && same_path("/a/../b", "b") && same_path("/./a", "/a"));
         assert!(!same_path("/a", "/a/b") && !same_path("/ab", "/a/b"));
     }
 }

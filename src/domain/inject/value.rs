@@ -48,6 +48,9 @@ pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         Image if value.contains(|c: char| c.is_whitespace() || c.is_control()) => {
             "is no image: take the blanks out"
         }
+        Image if !is_image(value) => {
+            "is no image: write one such as registry.example/vault-injector:0.1.0, with a repository in lower case and without https://"
+        }
         Path if value.contains(|c: char| c == ':' || c.is_control()) => {
             "is no folder that Kubernetes can mount at: take colons and unprintable characters out"
         }
@@ -67,8 +70,8 @@ pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
                 .map(drop)
                 .map_err(|e| format!("is no duration: {e}").into());
         }
-        Id if !value.is_empty() && !value.parse::<i64>().is_ok_and(|id| id >= 0) => {
-            "is not a user or group number: write a whole number from 0"
+        Id if !value.is_empty() && !value.parse::<i32>().is_ok_and(|id| id >= 0) => {
+            "is not a user or group number: write a whole number from 0 to 2147483647"
         }
         Int if !value.is_empty() && value.parse::<i64>().is_err() => "is not a whole number",
         Port if !value.is_empty() && !value.parse::<u16>().is_ok_and(|port| port > 0) => {
@@ -104,6 +107,51 @@ fn among(value: &str, words: &[&str]) -> Result<(), Cow<'static, str>> {
     let meant = near(value, words.iter().copied());
     let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
     Err(format!("is not one of {}{meant}", words.join(", ")).into())
+}
+
+/// Whether kubelets read it as an image: `[HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]` (the distribution project's
+/// grammar of references).
+fn is_image(value: &str) -> bool {
+    let (rest, digest) = value.split_once('@').map_or((value, None), |(rest, d)| (rest, Some(d)));
+    let is_digest = digest.is_none_or(|digest| {
+        digest.split_once(':').is_some_and(|(name, hash)| {
+            !name.is_empty()
+                && !hash.is_empty()
+                && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    });
+    let (rest, tag) = match rest.rsplit_once(':') {
+        Some((rest, tag)) if !tag.contains('/') => (rest, Some(tag)),
+        _ => (rest, None),
+    };
+    let in_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let is_tag = tag.is_none_or(|tag| {
+        (1..=128).contains(&tag.len()) && !tag.starts_with(['.', '-']) && tag.bytes().all(in_tag)
+    });
+    let is_host = |first: &str| {
+        first == "localhost"
+            || first.contains(['.', ':'])
+            || first.bytes().any(|b| b.is_ascii_uppercase())
+    };
+    let path = match rest.split_once('/') {
+        Some((first, path)) if is_host(first) => {
+            let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+            if !first.bytes().all(in_host) {
+                return false;
+            }
+            path
+        }
+        _ => rest,
+    };
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| {
+        let ends = |byte: Option<u8>| byte.is_some_and(inner);
+        ends(part.bytes().next())
+            && ends(part.bytes().next_back())
+            && part.bytes().all(|byte| inner(byte) || b"._-".contains(&byte))
+            && !part.contains("..")
+    };
+    is_digest && is_tag && path.split('/').all(is_part)
 }
 
 /// A DNS subdomain (RFC 1123), as Kubernetes wants it of objects' names.
@@ -144,6 +192,48 @@ mod tests {
         for text in ["0999", "rw", "u+r", "0o640", "10000", "-1", "+640", " 640", "0x1FF", "６４０"]
         {
             assert_eq!(parse_mode(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn images_are_those_that_kubelets_take() {
+        let digest = format!("vault@sha256:{}", "0a".repeat(32));
+        for text in [
+            "vault-injector",
+            "hashicorp/vault:1.19",
+            "x/a.b_c__d--e/f",
+            "registry.example:5000/Team-1/x:V_1",
+            "localhost/x",
+            "[::1]:5000/x",
+            &digest,
+        ] {
+            let is_wrong = text.contains("Team");
+            assert_eq!(check(Kind::Image, text).is_err(), is_wrong, "{text}");
+        }
+        for text in [
+            "https://registry.example/x",
+            "Vault",
+            "x:",
+            "x/",
+            "/x",
+            "x:a/b:",
+            "é",
+            "x@sha256:",
+            "x@sha256:xyz",
+            "x:-a",
+            "a..b",
+            "{{ .Values.image }}",
+            "a\0b",
+            "repo/x:1:2",
+        ] {
+            assert!(check(Kind::Image, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn users_are_those_that_kubernetes_takes() {
+        for (text, is) in [("", true), ("0", true), ("2147483647", true), ("2147483648", false)] {
+            assert_eq!(check(Kind::Id, text).is_ok(), is, "{text}");
         }
     }
 

@@ -185,9 +185,11 @@ pub(super) fn annotations<'a>(value: &'a Json, pod: &[Step]) -> Vec<&'a str> {
     keys.map(String::as_str).filter(|key| is_ours(key)).collect()
 }
 
-/// Whether a key is for the webhook.
+/// Whether a key is for the webhook, or was meant to be: case counts there.
 pub(super) fn is_ours(key: &str) -> bool {
-    key.strip_prefix(PREFIX).is_some_and(|name| !name.starts_with(OF_VAULT))
+    let prefix = key.get(..PREFIX.len()).unwrap_or_default();
+    let name = key.get(PREFIX.len()..).unwrap_or_default();
+    prefix.eq_ignore_ascii_case(PREFIX) && !name.starts_with(OF_VAULT)
 }
 
 /// The value at a path.
@@ -256,10 +258,18 @@ fn advice(value: &Json, object: &Object, at: &[Step], home: Option<&Vec<Step>>) 
     let kind = &object.kind;
     let is_key =
         |step: Option<&Step>, name: &str| matches!(step, Some(Step::Key(key)) if key == name);
+    let mut names = at.iter().filter_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Index(_) => None,
+    });
+    if let Some(name) = names.find(|name| DESCRIPTIONS.contains(name)) {
+        return format!("what stands below {name} describes other objects: put it into those");
+    }
     let template = at.len().checked_sub(3).and_then(|i| at.get(i));
     if matches!(template, Some(Step::Key(key)) if key.to_lowercase().ends_with("template")) {
         return format!(
-            "{} has no spec.containers: a patch is injected into only together with what it patches",
+            "{} is no pod template, which has a list spec.containers and no $patch: a patch is injected into only together with \
+             what it patches",
             text(at.get(..at.len() - 2).unwrap_or_default())
         );
     }

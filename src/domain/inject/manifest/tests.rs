@@ -170,7 +170,7 @@ fn annotations_at_a_wrong_place_are_told_with_the_right_one() {
         (
             r#"{"kind":"Deployment","apiVersion":"apps/v1","spec":{"template":{"metadata":{"annotations":K}}}}"#,
             "spec.template.metadata.annotations",
-            "spec.template has no spec.containers",
+            "spec.template is no pod template, which has a list spec.containers",
         ),
         (
             r#"{"kind":"Workflow","apiVersion":"argoproj.io/v1","spec":{"templates":[{"metadata":{"annotations":K},"container":{}}]}}"#,
@@ -189,16 +189,24 @@ fn annotations_at_a_wrong_place_are_told_with_the_right_one() {
         ),
     ] {
         let text = text.replace(":K", &format!(":{KEY}")).replace(":P", &format!(":{POD}"));
-        let (_, found) = run(&text);
-        let [stray] = &found.strays[..] else { panic!("{text}: {found:?}") };
-        assert_eq!(stray.path, path, "{text}");
-        assert!(
-            stray.message.contains("vault.hashicorp.com/agent-inject at "),
-            "{}",
-            stray.message
-        );
-        assert!(stray.message.contains(advice), "{}", stray.message);
+        for key in ["vault.hashicorp.com/agent-inject", "Vault.HashiCorp.com/agent-inject"] {
+            let text = text.replace("vault.hashicorp.com/agent-inject", key);
+            let (_, found) = run(&text);
+            let [stray] = &found.strays[..] else { panic!("{text}: {found:?}") };
+            assert_eq!(stray.path, path, "{text}");
+            assert!(stray.message.contains(&format!("{key} at ")), "{}", stray.message);
+            assert!(stray.message.contains(advice), "{}", stray.message);
+        }
     }
+}
+
+#[test]
+fn what_describes_other_objects_is_told_as_that() {
+    let text = r#"{"kind":"ClusterPolicy","apiVersion":"kyverno.io/v1","spec":{"rules":[{"mutate":{"patchStrategicMerge":{"spec":{"template":T}}}}]}}"#;
+    let (_, found) = run(&text.replace(":T", &format!(":{TEMPLATE}")));
+    let [stray] = &found.strays[..] else { panic!("{found:?}") };
+    let told = "what stands below patchStrategicMerge describes other objects";
+    assert!(stray.message.contains(told), "{}", stray.message);
 }
 
 #[test]
