@@ -85,6 +85,9 @@ fn apply_to(text: &str, range: Range<usize>, edits: &[Edit]) -> String {
     out
 }
 
+/// How far the end of the first line is looked for; a longer one is a machine's, which writes no returns.
+const FIRST_LINE_BYTES_MAX: usize = 4096;
+
 /// `None` of its methods means that a part cannot be changed in its place; edits that were made before count
 /// no more.
 struct Rewriter<'t> {
@@ -98,9 +101,12 @@ struct Rewriter<'t> {
 
 impl<'t> Rewriter<'t> {
     fn new(text: &'t str, document: &'t Document) -> Self {
-        let rest = text.get(document.root.span.start..).unwrap_or_default();
-        let first = rest.find('\n').and_then(|end| rest.get(..end)).unwrap_or_default();
-        let line_end = if first.ends_with('\r') { "\r\n" } else { "\n" };
+        let rest = text.as_bytes().get(document.root.span.start..).unwrap_or_default();
+        // For each item of a list: the rest may be one line of megabytes.
+        let start = rest.get(..FIRST_LINE_BYTES_MAX).unwrap_or(rest);
+        let end = start.iter().position(|byte| *byte == b'\n').unwrap_or_default();
+        let has_return = end.checked_sub(1).and_then(|last| start.get(last)) == Some(&b'\r');
+        let line_end = if has_return { "\r\n" } else { "\n" };
         Self { document, edits: Vec::new(), line_end, lost: Vec::new(), text }
     }
 
@@ -519,16 +525,21 @@ impl Rewriter<'_> {
 
     /// How new parts of a list or map in flow style are written: each on its line where the first is.
     fn layout(&self, node: &Node, first: Option<usize>) -> Layout {
-        let indent = first.and_then(|first| {
-            let start = self.line_start(first);
-            let before = self.text.get(start..first)?;
-            (start > node.span.start && before.trim().is_empty()).then(|| before.to_owned())
-        });
+        let indent = first.and_then(|first| self.blanks(node.span.start..first));
         let close = node.span.end.saturating_sub(1);
-        let outer = self.text.get(self.line_start(close)..close).unwrap_or_default();
-        let unit = indent.as_deref().and_then(|indent| indent.strip_prefix(outer));
+        let outer = indent.and_then(|_| self.blanks(0..close));
+        let unit = indent.zip(outer).and_then(|(indent, outer)| indent.strip_prefix(outer));
         let unit = unit.filter(|unit| !unit.is_empty()).unwrap_or("  ").to_owned();
-        Layout { indent, line_end: self.line_end, unit }
+        Layout { indent: indent.map(str::to_owned), line_end: self.line_end, unit }
+    }
+
+    /// What stands before the end of a range on its line, if that line begins in the range and is blank so far. Looks at
+    /// blanks alone: a line may be the whole text.
+    fn blanks(&self, range: Range<usize>) -> Option<&str> {
+        let text = self.text.get(range)?;
+        let start = text.trim_end_matches(|c: char| c.is_whitespace() && c != '\n').len();
+        let before = text.get(..start)?;
+        if before.ends_with('\n') { text.get(start..) } else { None }
     }
 }
 

@@ -26,7 +26,7 @@ struct Options {
     /// a configuration in HCL or JSON, or a folder of them; may be given several times
     #[argh(option)]
     config: Vec<String>,
-    /// check the configuration, print what it comes to, and end
+    /// check the configuration and its templates, print what it comes to, and end
     #[argh(switch)]
     validate: bool,
     /// end once every file is written
@@ -122,13 +122,11 @@ pub(crate) fn main(life: Life, words: &[String], env: &Environment) -> ExitCode 
     match configure(&options, env) {
         Ok((config, _log)) if options.validate => {
             super::say(&summary(&config));
-            match agent::check(&config) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(mistake) => {
-                    super::complain(&format!("{mode}: {mistake}\n"));
-                    ExitCode::from(super::EXIT_USAGE)
-                }
+            let mistakes = agent::mistakes(&config);
+            for mistake in &mistakes {
+                super::complain(&format!("{mode}: {mistake}\n"));
             }
+            if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::EXIT_USAGE) }
         }
         Ok((config, log)) => {
             let again = (options, env.clone());

@@ -71,10 +71,7 @@ pub fn main() -> ExitCode {
         "inject" => inject::main(rest, &env),
         "render" => render::main(rest, &env),
         "webhook" | "agent-inject" => webhook::main(rest, &env),
-        "version" | "--version" | "-v" => {
-            say(&format!("vault-injector {}\n", version()));
-            ExitCode::SUCCESS
-        }
+        "version" | "--version" | "-v" => tell_version(rest),
         "help" | "--help" | "-help" | "-h" => {
             say(USAGE);
             ExitCode::SUCCESS
@@ -94,6 +91,22 @@ fn hide_panics() {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         complain(&format!("vault-injector: panicked at {place}, this is a bug\n"));
     }));
+}
+
+/// The mode `version`, which takes nothing but a question for help.
+fn tell_version(words: &[String]) -> ExitCode {
+    if words.iter().any(|word| matches!(word.as_str(), "-h" | "-help" | "--help")) {
+        say(
+            "usage: vault-injector version [-h]\n\nPrint version, commit and target of the build.\n",
+        );
+        return ExitCode::SUCCESS;
+    }
+    if let Some(word) = words.first() {
+        complain(&format!("{word:?}: nothing is taken here\nsee vault-injector version --help\n"));
+        return ExitCode::from(EXIT_USAGE);
+    }
+    say(&format!("vault-injector {}\n", version()));
+    ExitCode::SUCCESS
 }
 
 /// Version, commit and target, as far as the build knew them.

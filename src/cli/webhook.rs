@@ -306,7 +306,7 @@ fn help() -> String {
     let mut text = String::from(
         "usage: vault-injector webhook [-FLAG=VALUE | -FLAG VALUE | -SWITCH]...\n\n\
          Serves /mutate, /health/ready, /health/live and metrics, over HTTPS.\n\
-         Each option has a flag and a variable; the variable beats the flag.\n\n",
+         Each option has a variable and most have a flag; the variable beats the flag.\n\n",
     );
     for row in TABLE {
         let flag = if row.flag.is_empty() { String::new() } else { format!("-{}, ", row.flag) };

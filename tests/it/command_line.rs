@@ -10,7 +10,7 @@ fn run(words: &[&str]) -> Finished {
     Program::new(env!("CARGO_BIN_EXE_vault-injector"), words).run(LIMIT)
 }
 
-const MODES: [&str; 5] = ["agent-init", "agent-sidecar", "inject", "render", "webhook"];
+const MODES: [&str; 6] = ["agent-init", "agent-sidecar", "inject", "render", "version", "webhook"];
 
 #[test]
 fn every_mode_explains_itself_in_every_way_on_80_columns() {
@@ -56,6 +56,7 @@ fn misspelt_modes_and_flags_are_told_with_what_was_meant() {
         ),
         (&["render", "--engine=tinytemplat", "x", "--data=x"], "did you mean \"tinytemplate\"?"),
         (&["agent-init", "stray"], "\"stray\": only options are taken here"),
+        (&["version", "-lng"], "\"-lng\": nothing is taken here"),
         (&["agent-init", "-validate=perhaps"], "want true or false"),
     ] {
         let done = run(words);

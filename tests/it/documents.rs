@@ -213,7 +213,8 @@ fn the_list_of_the_webhooks_options_is_its_help() {
          # Options of the webhook\n\n\
          Names and values are those of `vault-k8s agent-inject`, and two of our own: `AGENT_INJECT_AGENT` and\n\
          `AGENT_INJECT_SERVICE_ACCOUNT_DIR`. The variable beats the flag; an empty variable counts as unset. Wrong values end the process with exit code 2, all\n\
-         of them named.\n\n\
+         of them named. Other formats of the log and older versions of TLS are a warning, as old manifests have them; a mount of the\n\
+         login method that is none is refused with each pod.\n\n\
          | variable | flag | what it says |\n|---|---|---|\n"
         .to_owned();
     // Names stand two columns from the margin, what is said of them six, each over as many lines as it takes.

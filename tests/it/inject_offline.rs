@@ -2,8 +2,12 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use crate::support::program::Program;
 use crate::support::temp_dir::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(20);
 
 const DEPLOYMENT: &str = "\
 # comments are kept
@@ -321,6 +325,24 @@ fn there_is_no_limit_on_a_list() {
     let output = run(&[], &list);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).matches("agent-inject-status: injected").count(), 1200);
+}
+
+/// One item of megabytes before a thousand pods: whoever looks for the ends of lines reads it a thousand times.
+#[test]
+fn a_list_on_one_line_costs_what_its_items_cost() {
+    const PODS: usize = 1000;
+    let folder = TempDir::new("inject-line");
+    let large = "x".repeat(20_000_000);
+    let pod = r#"{"kind":"Pod","metadata":{"annotations":{"vault.hashicorp.com/agent-inject":"true","vault.hashicorp.com/role":"app"}},"spec":{"containers":[{"name":"app"}]}}"#;
+    let pods = vec![pod; PODS].join(",");
+    let list = format!(
+        r#"{{"kind":"List","items":[{{"kind":"ConfigMap","data":{{"a":"{large}"}}}},{pods}]}}"#
+    );
+    let file = folder.write("list.json", list);
+    let words = ["inject", "--vault-address", "https://vault:8200", file.to_str().unwrap()];
+    let done = Program::new(env!("CARGO_BIN_EXE_vault-injector"), &words).run(LIMIT);
+    assert_eq!(done.code(), 0);
+    assert_eq!(done.out.matches("\"vault-agent-init\"").count(), PODS);
 }
 
 #[test]

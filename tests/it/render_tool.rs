@@ -115,6 +115,16 @@ fn a_secret_that_canned_data_lacks_is_named() {
 }
 
 #[test]
+fn a_secret_that_is_named_and_not_there_fails_in_every_format() {
+    let place = Place::new();
+    for format in ["map", "json", "env", "dotenv", "properties", "yaml", "raw:password"] {
+        let done = place.render(&["--secret", "secret/none", "--format", format]);
+        assert_eq!((done.code(), done.out.as_str()), (1, ""), "{format}: {}", done.err);
+        assert!(done.err.contains("no secret \"secret/none\""), "{format}: {}", done.err);
+    }
+}
+
+#[test]
 fn a_secret_is_written_without_a_template() {
     let place = Place::new();
     let secret = ["--secret", "secret/data/db"];

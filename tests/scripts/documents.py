@@ -23,6 +23,12 @@ FIGURES = [
      [("src/domain/schedule/machine.rs", r"REVOCATION_MAX: Duration = Duration::from_secs\((\d+)\)")]),
     ("docs/operations.md", r"(\d),000 \*\*namespaces\*\* are told apart",
      [("src/run/limits.rs", r"METRIC_NAMESPACES_MAX: usize = (\d)000;")]),
+    ("docs/operations.md", r"each after a random wait of (\d+) ms to (\d+) min",
+     [("src/domain/schedule/pace.rs", r"RETRY_MIN: Duration = Duration::from_millis\((\d+)\)"),
+      ("src/run/agent/mod.rs", r"max: Duration::from_mins\((\d+)\)")]),
+    ("docs/operations.md", r"it tries again, (\d+) s to (\d+) min apart",
+     [("src/domain/schedule/machine.rs", r"FILES_RETRY: Backoff = Backoff \{ min: Duration::from_secs\((\d+)\)"),
+      ("src/domain/schedule/machine.rs", r"FILES_RETRY: .*max: Duration::from_mins\((\d+)\)")]),
     ("README.md", r"a configuration of more than (\d+) KiB",
      [("src/domain/inject/container.rs", r"VARIABLE_BYTES_MAX: usize = (\d+) \* 1024")]),
 ]
@@ -39,6 +45,8 @@ EXIT_CODES = [
     ("render --data canned.json my.tpl", {}, 0),
     ("render --data canned.json wrong.tpl", {}, 1),
     ("render --secret secret/db", {"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "x"}, 1),
+    ("render --data canned.json --secret secret/none", {}, 1),
+    ("render --data canned.json lacks.tpl", {}, 0),
     ("render --data canned.json none.tpl", {}, 2),
     ("render --data wrong.tpl my.tpl", {}, 2),
     ("render --no-such-flag", {}, 2),
@@ -49,6 +57,7 @@ EXIT_CODES = [
     ("agent-init", {}, 2),
     ("agent-sidecar -config=none", {}, 2),
     ("agent-init -config=wrong.tpl", {}, 2),
+    ("version --no-such-flag", {}, 2),
 ]
 
 
@@ -133,6 +142,7 @@ def check_commands(binary):
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "wrong.tpl").write_text("{{ with")
+        (home / "lacks.tpl").write_text('{{ with secret "secret/none" }}{{ end }}')
         for name in ("pod.yaml", "deployment.yaml", "more.json", "manifests/one.yaml"):
             (home / name).parent.mkdir(exist_ok=True)
             (home / name).write_text(json.dumps(pod))

@@ -121,7 +121,7 @@ keys! {
     CacheExitOnErr "agent-cache-exit-on-err" Bool, Fixed("false"), "End the agent when the persisted cache cannot be restored.";
     CachePort "agent-cache-listener-port" Port, Fixed("8200"), "Port of the agent's listener on 127.0.0.1.";
     CacheUseToken "agent-cache-use-auto-auth-token" Text, Fixed("true"), "`cache.use_auto_auth_token` of the agent: true, false or force.";
-    Configmap "agent-configmap" Name, Nothing, "ConfigMap with config-init.hcl and config.hcl for the agents, instead of a generated configuration.";
+    Configmap "agent-configmap" Name, Nothing, "ConfigMap with config-init.hcl and config.hcl for the agents, instead of a generated configuration. Each logs in, unless both name a state file (docs/operations.md).";
     CopyMounts "agent-copy-volume-mounts" Text, Nothing, "Container whose volume mounts the agents get too.";
     DisableIdle "agent-disable-idle-connections" List, Process("DISABLE_IDLE_CONNECTIONS", |c, _| Cow::Borrowed(&c.disable_idle_connections)), "Parts of the agent that close idle connections: auto-auth, caching, templating.";
     DisableKeepAlives "agent-disable-keep-alives" List, Process("DISABLE_KEEP_ALIVES", |c, _| Cow::Borrowed(&c.disable_keep_alives)), "Parts of the agent that keep no connection alive: auto-auth, caching, templating.";
@@ -134,7 +134,7 @@ keys! {
     InitJsonPatch "agent-init-json-patch" Patch, Nothing, "JSON patch for the agent's init container.";
     Inject "agent-inject" Bool, Fixed("false"), "Whether to inject at all.";
     Command "agent-inject-command-" Text, Nothing, "Command to run after each change of the file: text for the shell, or a list of words in JSON for native agents, which need none then.";
-    Containers "agent-inject-containers" List, Nothing, "Containers that see the secrets; all when absent.";
+    Containers "agent-inject-containers" List, Nothing, "Containers that see the secrets; all when absent. The pod's init containers always do.";
     DefaultTemplate "agent-inject-default-template" Choice(TEMPLATES), Process("DEFAULT_TEMPLATE", |c, _| Cow::Borrowed(&c.default_template)), "Format of files without a template: map or json.";
     File "agent-inject-file-" Text, Nothing, "Path of the file below its volume; the secret's name when absent.";
     Format "agent-inject-format-" Text, Nothing, "Format of the file: map, json, env, dotenv, properties, yaml or raw:KEY.";

@@ -46,16 +46,31 @@ fn meant(name: &str) -> Option<String> {
 /// Keys of one pod that are compared with our prefix: more of that length have other reasons.
 const COMPARED_MAX: usize = 50;
 
+/// A dot and the longest last name of a domain: `.internal`.
+const END_BYTES_MAX: usize = 9;
+
 /// Whether a key that is not under our prefix was most likely meant to be: its domain is nearly ours, and its
 /// name is one that we know. Counts the comparisons.
 pub(crate) fn is_nearly_ours(key: &str, compared: &mut usize) -> bool {
     let ours = PREFIX.trim_end_matches('/');
     let Some((domain, name)) = key.split_once('/') else { return false };
+    if has_another_end(domain, ours) {
+        return domain != ours && is_known(name);
+    }
     if domain.len().abs_diff(ours.len()) > SLACK || *compared >= COMPARED_MAX || !is_known(name) {
         return false;
     }
     *compared += 1;
     near(domain, std::iter::once(ours)).is_some()
+}
+
+/// Whether a domain is ours but for its last name: `vault.hashicorp.io`, `vault.hashicorp`.
+fn has_another_end(domain: &str, ours: &str) -> bool {
+    let stem = ours.rsplit_once('.').map_or(ours, |(stem, _)| stem);
+    domain.split_at_checked(stem.len()).is_some_and(|(start, end)| {
+        let is_end = end.is_empty() || (end.starts_with('.') && end.len() <= END_BYTES_MAX);
+        is_end && start.eq_ignore_ascii_case(stem)
+    })
 }
 
 #[cfg(test)]
@@ -82,6 +97,12 @@ mod tests {
             ("Vault.Hashicorp.com/role", true),
             ("valut.hashicorp.com/agent-inject-secret-a", true),
             ("vault.hasicorp.com/nothing-of-ours", false),
+            ("vault.hashicorp/agent-inject-secret-a", true),
+            ("vault.hashicorp.io/role", true),
+            ("VAULT.hashicorp.internal/agent-inject", true),
+            ("vault.hashicorp.io/nothing-of-ours", false),
+            ("vault.hashicorps/nothing-of-ours", false),
+            ("vault.hashicorp.com.example.org/role", false),
             ("consul.hashicorp.com/role", false),
             ("vault.hashicorp.com", false),
             ("role", false),

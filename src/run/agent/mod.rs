@@ -87,10 +87,10 @@ pub(crate) fn run(
     ended
 }
 
-/// Whether Vault could be asked as configured, as far as that is known without asking: addresses,
-/// certificates and keys. The error is one line.
-pub(crate) fn check(config: &AgentConfig) -> Result<(), String> {
-    connect(config, Clock::start()).map(drop)
+/// What is wrong as far as that is known without Vault: addresses, certificates, keys and templates. A line each.
+pub(crate) fn mistakes(config: &AgentConfig) -> Vec<String> {
+    let connected = connect(config, Clock::start()).map(drop);
+    connected.err().into_iter().chain(rendering::mistakes(&config.templates)).collect()
 }
 
 fn connect(config: &AgentConfig, clock: Clock) -> Result<VaultClient, String> {

@@ -356,6 +356,18 @@ fn open_body(config: &TemplateConfig) -> Result<(String, Body), String> {
     })
 }
 
+/// Templates that cannot be read or are none, with the file that they would have made: one line each.
+pub(super) fn mistakes(templates: &[TemplateConfig]) -> impl Iterator<Item = String> {
+    templates.iter().filter_map(|config| {
+        let why = match open_body(config) {
+            Err(why) | Ok((_, Body::Broken(why))) => why,
+            Ok((_, Body::Tiny(_, text))) => OneLine(&tiny::compile(&text).err()?).to_string(),
+            Ok((_, Body::Format(..) | Body::Go(_))) => return None,
+        };
+        Some(format!("{}: {why}", config.destination))
+    })
+}
+
 fn parse(name: &str, text: &[u8], (left, right): (&str, &str), config: &TemplateConfig) -> Body {
     match Template::parse_source(name, text, left, right, RENDER) {
         Ok(template) => {

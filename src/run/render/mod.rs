@@ -271,6 +271,10 @@ impl<'o> Session<'o> {
         if let Source::Data(file) = &self.options.source {
             let missing = canned::missing(file, &self.used, &self.snapshot);
             if rendered.is_ok() && !missing.is_empty() {
+                // A template may do without; who names a secret wants that one.
+                if matches!(self.options.what, What::Secrets(..)) {
+                    return Err(Failure { end: End::Failed, text: missing });
+                }
                 tell(Told::Words(&missing));
             }
             return rendered.map(|()| output).map_err(|failure: Failure| Failure {

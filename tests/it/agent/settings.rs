@@ -72,6 +72,30 @@ fn a_configuration_that_names_no_usable_authority_is_refused_at_once() {
 }
 
 #[test]
+fn validating_names_every_template_that_is_none() {
+    let vault = FakeVault::start();
+    let pod = Pod::new(&vault);
+    let none = pod.folder.join("none.tpl");
+    let templates = json!([
+        template(&pod, "good", &json!({})),
+        template(&pod, "unknown", &json!({ "contents": "{{ nosuch }}" })),
+        template(&pod, "open", &json!({ "contents": "[[ with", "left_delimiter": "[[", "right_delimiter": "]]" })),
+        { "destination": pod.folder.join("lost"), "source": none },
+    ]);
+    let tiny = json!([{ "destination": pod.folder.join("tiny"), "secret": "secret/db", "engine": "tinytemplate",
+        "contents": "{{ if }}" }]);
+    let pod = pod.set("/template", templates).set("/injector/template", tiny);
+    let text = base64::prelude::BASE64_STANDARD.encode(pod.config.to_string());
+    let checked = Program::new(BINARY, &["agent-init", "-validate"]).env("VAULT_CONFIG", text);
+    let done = checked.run(LONG);
+    assert_eq!(done.code(), 2, "{done:?}");
+    for name in ["unknown", "open", "lost", "tiny"] {
+        assert!(done.err.contains(&format!("/{name}: ")), "{name}: {}", done.err);
+    }
+    assert_eq!(done.err.lines().count(), 4, "{}", done.err);
+}
+
+#[test]
 fn a_template_whose_errors_are_not_fatal_ends_nothing() {
     let vault = FakeVault::start();
     put_db(&vault, "one");
