@@ -149,6 +149,27 @@ fn init_writes_everything_and_asks_for_nothing_twice() {
 }
 
 #[test]
+fn thousands_of_secrets_take_time_by_their_number_and_not_by_its_square() {
+    const COUNT: usize = 3000;
+    let vault = FakeVault::start();
+    for i in 0..COUNT {
+        vault.put(&format!("secret/app/{i}"), json!({ "key": "v" }));
+    }
+    let pod = Pod::new(&vault);
+    let contents = format!(
+        "{{{{ range sprig_until {COUNT} }}}}{{{{ with secret (printf \"secret/app/%d\" .) }}}}\
+         {{{{ .Data.data.key }}}}{{{{ end }}}}{{{{ end }}}}"
+    );
+    let template = json!({ "contents": contents, "destination": pod.folder.join("secrets/all") });
+    let pod = pod.set("/template", json!([template]));
+    // Far longer than it takes, and far shorter than it took.
+    let done = pod.program("agent-init").run(LONG);
+    assert_eq!(done.code(), 0, "{}", done.err);
+    assert_eq!(pod.secret("all").len(), COUNT);
+    assert_eq!(vault.requests().len(), COUNT + 2);
+}
+
+#[test]
 fn the_sidecar_goes_on_where_init_ended() {
     let vault = FakeVault::start();
     put_db(&vault, "one");
