@@ -442,7 +442,7 @@ mod tests {
         let folder = Folder::new();
         let target = folder.0.join("app");
         for bits in [0o4755, 0o2755, 0o1755, 0o6777] {
-            fs::write(&target, "planted").unwrap();
+            replace(&target, b"planted", None, false).unwrap();
             fs::set_permissions(&target, Permissions::from_mode(bits)).unwrap();
             replace(&target, b"secret", None, false).unwrap();
             assert_eq!(mode(&target), bits & 0o777);

@@ -265,15 +265,16 @@ mod tests {
     fn what_is_no_pem_is_told_without_a_word_of_it() {
         let own = rcgen::generate_simple_self_signed(["app".to_owned()]).unwrap();
         let (whole, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let (start_of_key, start) = (key.get(..80).unwrap(), whole.get(..200).unwrap());
         for text in [
             key.replace('\n', " "),
             key.replace('\n', ""),
             key.replace('\n', "\\n"),
             format!("{whole}{}", key.replace('\n', " ")),
-            format!("{}{whole}", &key[..80]),
-            key[..80].to_owned(),
-            whole[..200].to_owned(),
-            format!("{}\n{whole}", &whole[..200]),
+            format!("{start_of_key}{whole}"),
+            start_of_key.to_owned(),
+            start.to_owned(),
+            format!("{start}\n{whole}"),
             whole.replace("-----END CERTIFICATE-----", "-----END CERTIFICATE----"),
         ] {
             let Err(error) = certificates(text.as_bytes()) else { continue };
