@@ -123,7 +123,7 @@ struct Placement {
 /// How [`place`] puts a file in its place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner {
-    /// Permission bits; `None` keeps those of the target, or is 0644 for a new one.
+    /// Permission bits; `None` keeps read, write and execute bits of the target, or is 0644 for a new one.
     pub(crate) mode: Option<u32>,
     /// An owner that cannot be given is an error; none at all keeps that of the file before.
     pub(crate) owner: Owner,
@@ -155,7 +155,7 @@ pub(crate) fn write(
 
 /// Puts `bytes` in the place of `target`, which may be missing, a file or a symbolic link.
 ///
-/// `mode` holds permission bits; `None` keeps those of the target, or is 0644 for a new one. The owner of
+/// `mode` holds permission bits; `None` keeps read, write and execute bits of the target, or is 0644 for a new one. The owner of
 /// the target is kept where the kernel allows it. `create_dirs` makes missing folders (0755).
 pub(crate) fn replace(
     target: &Path,
@@ -186,7 +186,10 @@ fn put(target: &Path, bytes: &[u8], placement: &Placement) -> io::Result<Replace
         .or_else(|| look(&place).filter(fs::Metadata::is_file))
         .or_else(|| old.as_ref()?.metadata().ok());
     let mut staged = Staged::create(&place).map_err(|e| at(target, &e))?;
-    let mode = mode.or(kept.as_ref().map(fs::Metadata::mode)).unwrap_or(0o644) & 0o7777;
+    // Bits that lend the rights of the owner are given when they are asked for: whoever made the file before may be
+    // another than who writes it now.
+    let inherited = kept.as_ref().map(|kept| kept.mode() & 0o777);
+    let mode = mode.map(|mode| mode & 0o7777).or(inherited).unwrap_or(0o644);
     staged.fill(bytes, mode, owner, kept.as_ref()).map_err(|e| at(target, &e))?;
     if let (true, Some(old), Some(kept)) = (keeps_before, &old, &kept) {
         keep_before(&place, old, kept).map_err(|e| at(target, &e))?;
@@ -432,6 +435,20 @@ mod tests {
         assert_eq!((content(&target), mode(&target)), (b"two".to_vec(), 0o400));
         replace(&target, b"three", None, true).unwrap();
         assert_eq!(mode(&target), 0o400, "the mode of the file before stays");
+    }
+
+    #[test]
+    fn bits_that_lend_rights_are_not_taken_over_from_the_file_before() {
+        let folder = Folder::new();
+        let target = folder.0.join("app");
+        for bits in [0o4755, 0o2755, 0o1755, 0o6777] {
+            replace(&target, b"planted", None, false).unwrap();
+            fs::set_permissions(&target, Permissions::from_mode(bits)).unwrap();
+            replace(&target, b"secret", None, false).unwrap();
+            assert_eq!(mode(&target), bits & 0o777);
+        }
+        replace(&target, b"asked", Some(0o2750), false).unwrap();
+        assert_eq!(mode(&target), 0o2750, "who asks for them gets them");
     }
 
     #[test]

@@ -155,6 +155,9 @@ struct Route {
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of each of the two buffers of a connection; the library's default is 128 KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Bytes that one line before the body of a request may have: it is written as a whole.
+pub(crate) const LINE_BYTES_MAX: usize = BUFFER_BYTES - 64;
 /// A connection is worth keeping between the requests of one round.
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// Connections kept: one per thread that asks.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
@@ -35,11 +35,26 @@ pub(crate) struct Identity {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// The certificates of a PEM text; other blocks are passed over.
+/// The certificates of a PEM text; other blocks are passed over. The error quotes nothing: a key may stand beside
+/// them, and the library's own words hold the line at which it stopped.
 pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|e| format!("not PEM: {e}"))
+        .map_err(|error| format!("not PEM: {}", flaw(&error)))
+}
+
+const fn flaw(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "a block has no END line of its own: is the text cut off, or has it lost its line ends?"
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "something stands behind BEGIN in its line: has the text lost its line ends?"
+        }
+        pem::Error::Base64Decode(_) => "a block is not base64, is the text cut off?",
+        pem::Error::SectionTooLarge => "a block is too large",
+        _ => "it cannot be read",
+    }
 }
 
 /// The first private key of a PEM text.
@@ -245,6 +260,31 @@ impl Transport for TlsTransport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_pem_is_told_without_a_word_of_it() {
+        let own = rcgen::generate_simple_self_signed(["app".to_owned()]).unwrap();
+        let (whole, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let (start_of_key, start) = (key.get(..80).unwrap(), whole.get(..200).unwrap());
+        for text in [
+            key.replace('\n', " "),
+            key.replace('\n', ""),
+            key.replace('\n', "\\n"),
+            format!("{whole}{}", key.replace('\n', " ")),
+            format!("{start_of_key}{whole}"),
+            start_of_key.to_owned(),
+            start.to_owned(),
+            format!("{start}\n{whole}"),
+            whole.replace("-----END CERTIFICATE-----", "-----END CERTIFICATE----"),
+        ] {
+            let Err(error) = certificates(text.as_bytes()) else { continue };
+            // Neither as text nor as the numbers of its bytes.
+            assert!(!error.contains('[') && error.len() < 150, "{error}");
+            assert!(error.starts_with("not PEM: ") && !error.contains("MI"), "{error}");
+        }
+        let flat = whole.replace('\n', " ");
+        assert!(certificates(flat.as_bytes()).unwrap_err().contains("line ends"));
+    }
 
     /// Of `openssl x509 -req -signkey`, for a hundred years.
     const VERSION_1: &str = "\

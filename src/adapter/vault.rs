@@ -15,7 +15,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::clock::Clock;
 use super::files;
-use super::http_client::{HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, TlsHints};
+use super::http_client::{
+    HttpClient, HttpError, HttpReply, HttpRequest, HttpSettings, LINE_BYTES_MAX, TlsHints,
+};
 use super::tls_client::{Identity, Trust, certificates, client_config, private_key};
 use super::trust::{Authorities, public_authorities};
 use crate::base::address::{Address, AddressError, shown};
@@ -255,6 +257,12 @@ impl VaultClient {
         headers.extend(more.map(|(name, value)| (name.as_str(), value.expose())));
         let query = if request.query.is_empty() { "" } else { "?" };
         let url = format!("{}/v1/{}{query}{}", self.address, request.path, request.query);
+        let lines = headers.iter().map(|(name, value)| (*name, name.len() + value.len()));
+        let mut lines = lines.chain([("path", request.path.len() + request.query.len())]);
+        if let Some((what, bytes)) = lines.find(|(_, bytes)| *bytes > LINE_BYTES_MAX) {
+            let (what, bytes_max) = (what.to_owned(), LINE_BYTES_MAX);
+            return Err(VaultError::TooLong { what, bytes, bytes_max });
+        }
         let sent = self.sent(request);
         let first = self.exchange(&url, &headers, request, &sent)?;
         if !matches!(first.status, 301 | 302 | 307 | 308) {

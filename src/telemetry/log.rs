@@ -5,12 +5,14 @@
 //! `Secret` has none, so a secret in a log line does not compile.
 
 use std::fmt::{self, Display, Write as _};
-use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+use super::standard_error::{self, Outlet};
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +23,7 @@ pub(crate) enum Level {
     Warn,
     /// A state changed.
     Info,
-    /// One line per request.
+    /// What was received, unchanged or late.
     Debug,
     /// Accepted for compatibility; writes nothing that debug does not.
     Trace,
@@ -75,6 +77,9 @@ pub(crate) enum Format {
 
 /// Named values of a line.
 pub(crate) type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
+
+/// Of all logs of this process.
+static OUTLET: Mutex<Outlet> = Mutex::new(Outlet::new());
 
 /// The level that the whole process was set to since its start: its place in [`LEVELS`], else there is none.
 static LEVEL_SINCE: AtomicU8 = AtomicU8::new(u8::MAX);
@@ -141,12 +146,15 @@ impl Log {
             i128::try_from(now.as_nanos()).unwrap_or_default(),
         );
         let now = now.unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let line = match self.format {
+        let line = |level, message: &str, fields: Fields<'_>| match self.format {
             Format::Json => json_line(now, level, self.module, message, fields),
             Format::Standard => text_line(now, level, self.module, message, fields),
         };
-        // A log that cannot be written has no place to say so.
-        let _unwritten = std::io::stderr().lock().write_all(line.as_bytes());
+        let said = "lines of the log lost, as nobody read standard error";
+        let confess = |lost| line(Level::Warn, said, &[("count", &lost)]);
+        let text = line(level, message, fields);
+        let mut outlet = OUTLET.lock().unwrap_or_else(PoisonError::into_inner);
+        outlet.put(standard_error::locked(), text.as_bytes(), confess);
     }
 }
 

@@ -3,6 +3,7 @@
 mod settings;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
@@ -146,6 +147,56 @@ fn init_writes_everything_and_asks_for_nothing_twice() {
     for word in ["hunter", token.as_str(), "service.account"] {
         assert!(!done.err.contains(word) && !done.out.contains(word), "{word}: {}", done.err);
     }
+}
+
+#[test]
+fn thousands_of_secrets_take_time_by_their_number_and_not_by_its_square() {
+    const COUNT: usize = 3000;
+    let vault = FakeVault::start();
+    for i in 0..COUNT {
+        vault.put(&format!("secret/app/{i}"), json!({ "key": "v" }));
+    }
+    let pod = Pod::new(&vault);
+    let contents = format!(
+        "{{{{ range sprig_until {COUNT} }}}}{{{{ with secret (printf \"secret/app/%d\" .) }}}}\
+         {{{{ .Data.data.key }}}}{{{{ end }}}}{{{{ end }}}}"
+    );
+    let template = json!({ "contents": contents, "destination": pod.folder.join("secrets/all") });
+    let pod = pod.set("/template", json!([template]));
+    // Far longer than it takes, and far shorter than it took.
+    let done = pod.program("agent-init").run(LONG);
+    assert_eq!(done.code(), 0, "{}", done.err);
+    assert_eq!(pod.secret("all").len(), COUNT);
+    assert_eq!(vault.requests().len(), COUNT + 2);
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_files_nor_the_end() {
+    let vault = FakeVault::start();
+    put_db(&vault, "one");
+    let pod = Pod::new(&vault).file("db", "secret/db", "raw:password");
+    let pod = pod.set("/template_config/static_secret_render_interval", json!("1s"));
+    let text = base64::prelude::BASE64_STANDARD.encode(pod.config.to_string());
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    // The usual size of a pipe.
+    full.write_all(&[b'x'; 65_536]).unwrap();
+    let mut command = std::process::Command::new(BINARY);
+    let mut sidecar = command
+        .arg("agent-sidecar")
+        .env("VAULT_CONFIG", text)
+        .env("VAULT_LOG_LEVEL", "trace")
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let is_there = wait_until(LONG, || pod.folder.join("secrets/db").exists());
+    put_db(&vault, "two");
+    let is_new = is_there && pod.becomes("db", "two");
+    let id = nix::unistd::Pid::from_raw(sidecar.id().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let has_ended = wait_until(Duration::from_secs(5), || sidecar.try_wait().unwrap().is_some());
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+    assert!(is_new && has_ended, "{is_there} {is_new} {has_ended}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use super::*;
 use crate::adapter::entropy;
 use crate::base::secret::Secret;
-use crate::domain::vault::{Mount, SecretPath};
+use crate::domain::vault::{Mount, SecretPath, Verdict};
 
 const LIMITS: ClientLimits =
     ClientLimits { reply_bytes_max: 10_000, reply_memory_max: 100_000, file_bytes_max: 100_000 };
@@ -192,6 +192,23 @@ fn a_redirect_never_takes_the_token_off_tls() {
         redirect_target(from, "https://x/v1//y?a=b://c").unwrap(),
         "https://x/v1//y?a=b://c"
     );
+}
+
+#[test]
+fn what_is_too_long_to_be_sent_is_named_and_not_called_a_failure_of_the_network() {
+    let client = client(&connection("http://127.0.0.1:1".to_owned()));
+    let token = Secret::new("s".repeat(20_000));
+    let error = client.send(&Request::look_up_self().with_token(token)).unwrap_err().to_string();
+    assert!(error.starts_with("the X-Vault-Token of the request"), "{error}");
+    assert!(error.len() < 200 && !error.contains("sss"), "{error}");
+    let path = SecretPath::parse(&format!("kv/{}", "x".repeat(20_000))).unwrap();
+    let request = Request::read(&path, &Mount::verbatim(&path));
+    let error = client.send(&request).unwrap_err();
+    assert!(error.to_string().starts_with("the path of the request"), "{error}");
+    assert_eq!(error.verdict(), Verdict::Refused);
+    let token = Secret::new("s".repeat(14_000));
+    let error = client.send(&Request::look_up_self().with_token(token)).unwrap_err();
+    assert!(error.to_string().contains("cannot reach"), "{error}");
 }
 
 #[test]

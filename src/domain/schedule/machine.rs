@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::pace::{Backoff, Dice};
 use super::token::{Generation, Grant, Login, OldToken, Token};
-use super::want::{Entry, Stage, Ticket, canonical};
+use super::want::{Doubt, Entry, Stage, Ticket, canonical};
 use super::{Action, Ending, Event, Facts, Pass, Plan, Tried};
 use crate::base::reason::Reason;
 use crate::base::time::Mono;
@@ -292,14 +292,14 @@ impl Machine {
                 | Stage::Ready
                 | Stage::Waiting(_) => {}
             }
-            if entry.stage != Stage::Ready {
+            if entry.stage != Stage::Ready || entry.is_misnamed {
                 continue;
             }
             if is_file(want) {
                 out.push(Action::CheckFile(want.clone(), entry.ask(Stage::Asked)));
             } else if token_ends.is_some_and(|end| entry.is_capped_by(end, now)) {
                 // It is had with the token that comes.
-            } else if is_alive && !entry.doubts_mount && is_placed(want, &self.mounts) {
+            } else if is_alive && entry.doubt != Doubt::Mount && is_placed(want, &self.mounts) {
                 let ticket = entry.ask(Stage::Asked);
                 let explain = !entry.trouble.is_explained;
                 out.push(Action::Fetch { want: want.clone(), ticket, explain });
@@ -414,7 +414,11 @@ impl Machine {
         let wanted = pass.wanted.iter().map(|want| canonical(want, &self.mounts));
         let wanted: BTreeSet<Want> = wanted.collect();
         // A file that failed may not have come to all that it wants.
-        self.wants.retain(|want, _| self.files.has_failed || wanted.contains(want));
+        let has_failed = self.files.has_failed;
+        self.wants.retain(|want, entry| {
+            let is_misnamed = std::mem::take(&mut entry.is_misnamed);
+            wanted.contains(want) || has_failed && !is_misnamed
+        });
         for want in wanted {
             self.wants.entry(want).or_insert_with(Entry::new);
         }

@@ -93,6 +93,8 @@ struct World {
     /// Whether logins bring tokens of the same policies.
     is_no_stronger: bool,
     fails: Fails,
+    /// What a look-up of a path finds.
+    mount_of: fn(&str, Mono) -> Mount,
     /// What cannot be rendered, by what it is made of.
     breaks: fn(&BTreeMap<Want, (Mono, Generation)>) -> bool,
     had: BTreeMap<Want, (Mono, Generation)>,
@@ -119,6 +121,10 @@ impl World {
             facts: facts.iter().cloned().collect(),
             is_no_stronger: true,
             fails: |_, _, _| None,
+            mount_of: |path, _| {
+                let (first, _) = path.split_once('/').unwrap();
+                Mount { path: format!("{first}/"), is_kv2: first == "kv2" }
+            },
             breaks: |_| false,
             had: BTreeMap::new(),
             log: Vec::new(),
@@ -190,8 +196,7 @@ impl World {
             Action::LookUpMount(..) => match fails("mount") {
                 Some(setback) => Event::MountNotFound { want, ticket, generation, setback },
                 None => {
-                    let (first, _) = path.split_once('/').unwrap();
-                    let mount = Mount { path: format!("{first}/"), is_kv2: first == "kv2" };
+                    let mount = (self.mount_of)(path, self.now);
                     Event::MountFound { want, ticket, mount }
                 }
             },
@@ -224,7 +229,7 @@ impl World {
                     Event::FetchFailed { want, ticket, generation, setback, is_explained }
                 }
                 None => {
-                    let facts = self.facts[&want];
+                    let facts = self.facts.get(&want).copied().unwrap_or(STATIC);
                     Event::Fetched { want, ticket, generation, facts, is_changed: true }
                 }
             },

@@ -95,8 +95,10 @@ pub(super) struct Entry {
     excused: u32,
     failed_renewals: u32,
     pub(super) trouble: Trouble,
-    /// Its mount is looked up again before the next try.
-    pub(super) doubts_mount: bool,
+    /// Whether its mount is looked up again before the next try.
+    pub(super) doubt: Doubt,
+    /// Its mount turned out to be of another version, so that its name may be nobody's any more.
+    pub(super) is_misnamed: bool,
 }
 
 /// What is known of failures since the last success.
@@ -132,6 +134,18 @@ enum Check {
     At(Mono),
     First,
     Never,
+}
+
+/// Whether a failure may be the fault of a mount that is not what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It is to be looked up.
+    Mount,
+    /// Not as far as is known.
+    None,
+    /// It was looked up, and the try after that is under way. Without a success or a wait between them there is
+    /// no second look-up, or the two would take turns without end.
+    Settled,
 }
 
 /// What a look-up of a lease told.
@@ -190,7 +204,8 @@ impl Entry {
                 is_token_good: false,
                 has_logged_in: false,
             },
-            doubts_mount: false,
+            doubt: Doubt::None,
+            is_misnamed: false,
         }
     }
 
@@ -240,6 +255,7 @@ impl Entry {
         self.excused = 0;
         self.failed_renewals = 0;
         self.origin = Origin::Own;
+        self.doubt = Doubt::None;
         self.trouble = Trouble::default();
         self.lease = None;
         let left = |wait: Duration| now + wait.saturating_sub(age);
@@ -396,6 +412,7 @@ impl Entry {
         fetching: &Fetching,
         (now, dice): (Mono, &mut Dice),
     ) -> Failure {
+        self.doubt = Doubt::None;
         self.failed = self.failed.saturating_add(1);
         let retry_after = match verdict {
             Verdict::TryLater(after) => {

@@ -60,6 +60,15 @@ pub enum VaultError {
         /// `Retry-After`
         retry_after: Option<Duration>,
     },
+    /// A line before the body would be longer than can be sent, so nothing was.
+    TooLong {
+        /// `path` or the name of the header.
+        what: String,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
     /// The token cannot stand in a header, so it was not sent.
     TokenUnprintable,
     /// No answer came.
@@ -133,7 +142,8 @@ impl VaultError {
             Self::Garbled { .. }
             | Self::Gone { .. }
             | Self::Missing { .. }
-            | Self::Refused { .. } => Verdict::Refused,
+            | Self::Refused { .. }
+            | Self::TooLong { .. } => Verdict::Refused,
         }
     }
 }
@@ -162,6 +172,11 @@ impl fmt::Display for VaultError {
                 }
                 Ok(())
             }
+            Self::TooLong { what, bytes, bytes_max } => write!(
+                f,
+                "the {what} of the request would take {bytes} bytes, more than the {bytes_max} that can be \
+                 sent: was something else written there than was meant?"
+            ),
             Self::TokenUnprintable => f.write_str(
                 "the token holds a line break or another unprintable character: write it without one",
             ),

@@ -105,9 +105,25 @@ impl MountTable {
         self.mounts.insert(mount.path.clone(), mount);
     }
 
+    /// Remembers the mount that was found for `path`, in place of what stood for it before. Says whether paths
+    /// in it become other paths of the API than until now. A mount that `path` is not in is not remembered.
+    pub fn learn(&mut self, path: &str, mount: Mount) -> Result<bool, Elsewhere> {
+        if !mount.holds(bare(path)) {
+            return Err(Elsewhere);
+        }
+        let is_kv2 = mount.is_kv2;
+        let mut known = self.mounts.values().filter(|known| known.holds(bare(path)));
+        let is_other = known.any(|known| known.is_kv2 != is_kv2);
+        // A longer one would be taken before it: what stood for a mount that could not be looked up.
+        let is_longer = |known: &Mount| known.path.len() > mount.path.len();
+        self.mounts.retain(|_, known| !is_longer(known) || !known.holds(bare(path)));
+        self.insert(mount);
+        Ok(is_other)
+    }
+
     /// The mount that `path` lies in, if it is known. Mounts never nest; what stands for one may.
     pub fn of(&self, path: &str) -> Option<&Mount> {
-        let path = path.split('?').next().unwrap_or(path).trim_matches('/');
+        let path = bare(path);
         let holding = self.mounts.values().filter(|mount| mount.holds(path));
         holding.max_by_key(|mount| mount.path.len())
     }
@@ -116,6 +132,15 @@ impl MountTable {
     pub fn iter(&self) -> impl Iterator<Item = &Mount> {
         self.mounts.values().filter(|mount| !VAULTS_OWN.contains(&mount.path.as_str()))
     }
+}
+
+/// A mount was named that the path in question does not lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elsewhere;
+
+/// A path without its query.
+fn bare(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path).trim_matches('/')
 }
 
 /// Why a text is no path of a secret.
@@ -293,6 +318,20 @@ mod tests {
 
     fn mount(path: &str, is_kv2: bool) -> Mount {
         Mount { path: path.to_owned(), is_kv2 }
+    }
+
+    #[test]
+    fn what_is_found_for_a_path_takes_the_place_of_all_that_stood_for_it() {
+        let mut table = MountTable::default();
+        assert_eq!(table.learn("kv/data/a?version=2", mount("kv/", true)), Ok(false));
+        assert_eq!(table.learn("kv/data/a", mount("kv/data/a/", false)), Ok(true));
+        assert_eq!(table.of("kv/data/a"), Some(&mount("kv/data/a/", false)));
+        // The engine is there again, and of another version than before.
+        assert_eq!(table.learn("kv/data/a", mount("kv/", false)), Ok(true));
+        assert_eq!(table.of("kv/data/a?version=1"), Some(&mount("kv/", false)));
+        assert_eq!(table.learn("kv/data/a", mount("kv/", false)), Ok(false));
+        assert_eq!(table.learn("kv/data/a", mount("kva/", true)), Err(Elsewhere));
+        assert_eq!(table.of("kva/b"), None, "an answer about another mount is none");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::domain::schedule::{
     Action, Ending, Event, Facts, Generation, Grant, Machine, Pass, Plan, Ticket, canonical,
 };
 use crate::domain::template::{Found, Snapshot, Want};
-use crate::domain::vault::{Auth, Verdict};
+use crate::domain::vault::{Auth, MountTable, Verdict};
 use crate::run::fetching::{self, Failure};
 use crate::telemetry::log::{self, Log};
 
@@ -59,6 +59,9 @@ pub(super) struct Driver {
     snapshot: Snapshot,
     /// What templates asked for when they were last rendered, as they spell it.
     wanted: BTreeSet<Want>,
+    /// The same by the name of each secret; `None` when mounts or templates may have changed it. Made once for all
+    /// answers: to look for spellings in all that is wanted, at each of them, takes minutes for thousands.
+    names: Option<BTreeMap<Want, BTreeSet<Want>>>,
     /// When each reading was fetched or its lease renewed, and with which token.
     times: BTreeMap<Want, (Wall, Generation)>,
     fingerprints: BTreeMap<Want, Fingerprint>,
@@ -104,6 +107,7 @@ impl Driver {
                 ..Snapshot::default()
             },
             wanted: BTreeSet::new(),
+            names: None,
             times: BTreeMap::new(),
             fingerprints: BTreeMap::new(),
             login_failure: None,
@@ -142,6 +146,9 @@ impl Driver {
         loop {
             while let Some(event) = self.events.pop_front() {
                 let now = self.clock.now();
+                if let Event::MountFound { .. } | Event::Restored { .. } = event {
+                    self.names = None;
+                }
                 for action in self.machine.step(event, now) {
                     if let Some(ending) = self.perform(action) {
                         return ending;
@@ -253,7 +260,8 @@ impl Driver {
                 };
                 if let Some(mount) = mount {
                     let was_had = self.snapshot.found.contains_key(&want);
-                    let files = self.files.destinations(&self.spellings(&want));
+                    let spellings = self.spellings(&want);
+                    let files = self.files.destinations(&spellings);
                     self.ask(Ask::Fetch { want, ticket, mount, explain, was_had, files });
                 }
             }
@@ -264,11 +272,12 @@ impl Driver {
             Action::CheckToken => self.ask(Ask::CheckToken),
             Action::ForgetToken(generation) => drop(self.tokens.remove(&generation)),
             Action::GaveUp(want, attempts, reason) => {
+                let spellings = self.spellings(&want);
                 let fields: [(&str, &dyn std::fmt::Display); 4] = [
                     ("dependency", &want),
                     ("error", &reason),
                     ("attempts", &attempts),
-                    ("files", &self.files.destinations(&self.spellings(&want)).join(" ")),
+                    ("files", &self.files.destinations(&spellings).join(" ")),
                 ];
                 self.log.error("(view) request failed (exceeded maximum retries)", &fields);
             }
@@ -390,16 +399,15 @@ impl Driver {
         self.wanted = std::mem::take(&mut pass.wanted);
         pass.wanted.clone_from(&self.wanted);
         pass.has_started_commands = !commands.is_empty();
-        let mounts = self.machine.mounts();
-        let names: BTreeSet<Want> =
-            self.wanted.iter().map(|want| canonical(want, mounts)).collect();
+        let names = by_name(&self.wanted, self.machine.mounts());
         // A file that failed may not have come to all that it wants.
         if pass.failed.is_empty() {
             let wanted = &self.wanted;
-            self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains(want));
-            self.times.retain(|want, _| names.contains(want));
-            self.fingerprints.retain(|want, _| names.contains(want));
+            self.snapshot.found.retain(|want, _| wanted.contains(want) || names.contains_key(want));
+            self.times.retain(|want, _| names.contains_key(want));
+            self.fingerprints.retain(|want, _| names.contains_key(want));
         }
+        self.names = Some(names);
         self.events.push_back(Event::Rendered(pass));
         if !commands.is_empty() {
             self.commands.push_back(commands);
@@ -426,11 +434,13 @@ impl Driver {
         has_lent
     }
 
-    /// All spellings of a secret, its own name first.
-    fn spellings(&self, name: &Want) -> BTreeSet<Want> {
-        let mounts = self.machine.mounts();
-        let spelled = self.wanted.iter().filter(|want| canonical(want, mounts) == *name);
-        spelled.chain([name]).cloned().collect()
+    /// All spellings of a secret, and its own name.
+    fn spellings(&mut self, name: &Want) -> BTreeSet<Want> {
+        let (wanted, mounts) = (&self.wanted, self.machine.mounts());
+        let names = self.names.get_or_insert_with(|| by_name(wanted, mounts));
+        let mut spellings = names.get(name).cloned().unwrap_or_default();
+        spellings.insert(name.clone());
+        spellings
     }
 
     fn run_commands(&mut self) {
@@ -501,6 +511,15 @@ impl Driver {
             seed: self.snapshot.seed.clone(),
         });
     }
+}
+
+/// What is wanted, by the name of the secret.
+fn by_name(wanted: &BTreeSet<Want>, mounts: &MountTable) -> BTreeMap<Want, BTreeSet<Want>> {
+    let mut names: BTreeMap<Want, BTreeSet<Want>> = BTreeMap::new();
+    for want in wanted {
+        names.entry(canonical(want, mounts)).or_default().insert(want.clone());
+    }
+    names
 }
 
 fn grant_of(auth: &Auth, age: Duration) -> Grant {

@@ -7,10 +7,13 @@ use super::{Machine, Out, asked, first_segment, is_file, is_placed, path_of};
 use crate::base::reason::Reason;
 use crate::base::time::Mono;
 use crate::domain::schedule::token::{Generation, Token};
-use crate::domain::schedule::want::{Failure, LeaseState, Stage, Ticket, canonical};
+use crate::domain::schedule::want::{Doubt, Failure, LeaseState, Stage, Ticket, canonical};
 use crate::domain::schedule::{Action, Facts, Setback, Tried};
 use crate::domain::template::Want;
 use crate::domain::vault::{Mount, Verdict};
+
+/// How often a mount is looked up again at most because of failures in it. Engines are seldom replaced.
+const MOUNT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Machine {
     pub(super) fn fetched(
@@ -56,14 +59,14 @@ impl Machine {
         let current = self.generation();
         let Some(entry) = asked(&mut self.wants, want, ticket) else { return };
         entry.trouble.is_explained |= is_explained;
-        let was_looking_up = std::mem::take(&mut entry.doubts_mount);
+        let may_doubt = entry.doubt == Doubt::None;
         if verdict == Verdict::LogInAgain && (generation != current || !entry.trouble.has_logged_in)
         {
             entry.trouble.has_logged_in |= generation == current;
             entry.trouble.reason = Some(setback.reason);
             entry.stage = Stage::Ready;
         } else if self.suspects_token(want, generation, verdict, now)
-            || !was_looking_up && self.suspects_mount(want, verdict, now)
+            || may_doubt && self.suspects_mount(want, verdict, now)
         {
             if let Some(entry) = self.wants.get_mut(want) {
                 entry.trouble.reason = Some(setback.reason);
@@ -117,14 +120,14 @@ impl Machine {
             return false;
         }
         let Some(mount) = self.mounts.of(path_of(want)) else { return false };
-        let interval = self.plan.fetching.static_interval;
+        let interval = self.plan.fetching.static_interval.max(MOUNT_INTERVAL);
         let found = self.found_at.get(&mount.path);
         let is_young = found.is_some_and(|at| now.since(*at) < interval);
         if is_young || !self.mounts.iter().any(|known| known == mount) {
             return false;
         }
         if let Some(entry) = self.wants.get_mut(want) {
-            entry.doubts_mount = true;
+            entry.doubt = Doubt::Mount;
         }
         true
     }
@@ -221,19 +224,29 @@ impl Machine {
         out: &mut Out,
     ) {
         self.lookups.remove(first_segment(want));
-        self.found_at.insert(mount.path.clone(), now);
-        let name = mount.path.clone();
-        self.mounts.insert(mount);
+        let (name, path) = (mount.path.clone(), path_of(want));
+        let learned = self.mounts.learn(path, mount);
         if let Some(entry) = asked(&mut self.wants, want, ticket) {
             entry.stage = Stage::Ready;
-            entry.doubts_mount = false;
-            if self.mounts.of(path_of(want)).is_none() {
+            entry.doubt = Doubt::Settled;
+            if learned.is_err() {
                 // An answer about some other mount: asking again at once would not end.
-                let path = path_of(want);
                 let reason = format!("{path}: its look-up named {name:?}, where it is not");
                 let setback = Setback { verdict: Verdict::Refused, reason: Reason::new(reason) };
                 return self.fail(want, setback, now, out);
             }
+        }
+        if learned.is_ok() {
+            self.found_at.insert(name.clone(), now);
+        }
+        if learned == Ok(true) {
+            // Only templates know which names their secrets have from now on.
+            let is_inside =
+                |want: &Want| self.mounts.of(path_of(want)).is_some_and(|m| m.path == name);
+            let inside = self.wants.iter_mut().filter(|(want, _)| is_inside(want));
+            inside.for_each(|(_, entry)| entry.is_misnamed = true);
+            self.files.is_stale = true;
+            out.push(Action::Render);
         }
         // What turns out to be another spelling of a secret joins it.
         let (named, spelled): (Vec<_>, Vec<_>) = std::mem::take(&mut self.wants)

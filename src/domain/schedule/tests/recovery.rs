@@ -377,3 +377,88 @@ fn what_is_broken_does_not_let_die_what_is_healthy() {
     assert_eq!(world.run(secs(100)), Some(Ending::Failed));
     assert!(!is_of_the_past(&world.had, |_| true), "had and written");
 }
+
+/// A world whose agent knows `kv/` as an engine of version 2.
+fn of_version_2(plan: Plan) -> World {
+    let facts = [(read("kv/app"), STATIC), (read("kv/sub/b"), STATIC)];
+    let mut world = restored(plan, &facts, 400, 1);
+    for (_, event) in &mut world.pending {
+        if let Event::Restored { mounts, had, .. } = event {
+            mounts.insert(Mount { path: "kv/".into(), is_kv2: true });
+            had.clear();
+        }
+    }
+    world.had.clear();
+    world
+}
+
+#[test]
+fn secrets_of_an_engine_whose_version_changed_get_their_new_names() {
+    let at_once = |_: &str, _| Mount { path: "kv/".into(), is_kv2: false };
+    let after_a_while = |path: &str, now: Mono| match now.since_start().as_secs() {
+        // Nothing is mounted there, so that the path stands for its own mount.
+        0..5 => Mount { path: format!("{path}/"), is_kv2: false },
+        _ => Mount { path: "kv/".into(), is_kv2: false },
+    };
+    for (breaks, mount_of) in
+        [(false, at_once as fn(&str, Mono) -> Mount), (true, at_once), (false, after_a_while)]
+    {
+        let mut tireless = init();
+        tireless.fetching.gives_up = breaks;
+        tireless.fetching.static_interval = secs(10);
+        let mut world = of_version_2(tireless);
+        world.fails = |path, _, _| path.starts_with("kv/data/").then_some(Verdict::Refused);
+        world.mount_of = mount_of;
+        if breaks {
+            // A file that cannot be made does not keep the old names alive.
+            world.breaks = |had| had.values().all(|(at, _)| at.since_start() < secs(1));
+        }
+        let ending = world.run(secs(900));
+        let asked = (world.fetches("kv/app").len(), world.fetches("kv/sub/b").len());
+        if breaks {
+            assert!(world.fetches("kv/data/app").len() <= 2, "{:?}", world.log);
+        } else {
+            assert_eq!((ending, asked), (Some(Ending::Done), (1, 1)), "{:?}", world.log);
+        }
+    }
+}
+
+#[test]
+fn look_ups_and_failures_never_take_turns_without_a_wait() {
+    let finds: [fn(&str, Mono) -> Mount; 5] = [
+        // Nobody told for a while, so the path stood for its own mount.
+        |path, now| match now.since_start().as_secs() {
+            0..1000 => Mount { path: format!("{path}/"), is_kv2: false },
+            _ => Mount { path: "kv/".into(), is_kv2: true },
+        },
+        |_, _| Mount { path: "kv/".into(), is_kv2: false },
+        |_, _| Mount { path: "elsewhere/".into(), is_kv2: true },
+        |path, _| Mount { path: format!("{path}/"), is_kv2: false },
+        // Its version changes whenever it is asked for.
+        |_, now| Mount { path: "kv/".into(), is_kv2: now.since_start().as_millis() % 2 == 0 },
+    ];
+    for mount_of in finds {
+        for static_interval in [Duration::from_millis(1), secs(300)] {
+            for fails in [
+                (|path, _, _| path.starts_with("kv/").then_some(Verdict::Refused)) as Fails,
+                |path, _, _| {
+                    let denied = Verdict::Denied { is_token_good: true };
+                    path.starts_with("kv/").then_some(denied)
+                },
+            ] {
+                let mut tireless = plan();
+                tireless.fetching.gives_up = false;
+                tireless.fetching.static_interval = static_interval;
+                let mut world = of_version_2(tireless);
+                world.mount_of = mount_of;
+                world.fails = fails;
+                assert_eq!(world.run(secs(3600)), None);
+                let asked = world.times(|action| {
+                    matches!(action, Action::Fetch { .. } | Action::LookUpMount(..))
+                });
+                // Not one in each round trip, which would be 720,000.
+                assert!(asked.len() < 7200, "{} {:?}", asked.len(), world.log.last());
+            }
+        }
+    }
+}

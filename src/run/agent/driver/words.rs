@@ -10,20 +10,29 @@ use crate::domain::schedule::{Ending, Tried, canonical};
 use crate::domain::template::Want;
 
 impl Driver {
-    pub(super) fn log_retry(&self, tried: &Tried, attempt: u32, wait: Duration, error: &Reason) {
+    pub(super) fn log_retry(
+        &mut self,
+        tried: &Tried,
+        attempt: u32,
+        wait: Duration,
+        error: &Reason,
+    ) {
         let after = format!("{wait:.1?}");
         let auth = self.log.named("agent.auth.handler");
         match tried {
-            Tried::Fetch(want) => self.log.warn(
-                "(view) request failed, retry attempt follows",
-                &[
-                    ("dependency", want),
-                    ("files", &self.files.destinations(&self.spellings(want)).join(" ")),
-                    ("error", error),
-                    ("attempt", &attempt),
-                    ("after", &after),
-                ],
-            ),
+            Tried::Fetch(want) => {
+                let spellings = self.spellings(want);
+                self.log.warn(
+                    "(view) request failed, retry attempt follows",
+                    &[
+                        ("dependency", want),
+                        ("files", &self.files.destinations(&spellings).join(" ")),
+                        ("error", error),
+                        ("attempt", &attempt),
+                        ("after", &after),
+                    ],
+                );
+            }
             Tried::Lease(want) => self.log.warn(
                 "lease not renewed, retry attempt follows",
                 &[("dependency", want), ("error", error), ("attempt", &attempt), ("after", &after)],
