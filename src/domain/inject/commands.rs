@@ -53,24 +53,31 @@ enum Fault {
     Unlikely(String),
 }
 
-/// Refuses what cannot run in native agents: they have no shell, and no program but themselves. Whoever patches the
-/// agents' containers may have brought programs along, so then it is only doubted.
-pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+/// Refuses what cannot run in native agents: they have no shell, and no program but themselves. The pod goes on
+/// without such a command and says so. Whoever patches the agents' containers may have brought programs along, so
+/// then it is only doubted.
+pub(crate) fn check(plan: &mut Plan<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
     if plan.flavor == Flavor::Vault {
         return;
     }
     let (copied, is_patched) = (plan.copied_folders(), plan.is_patched());
-    for file in &plan.secrets.files {
+    for file in &mut plan.secrets.files {
         let place = Key::Command.of(file.raw);
-        match fault(&copied, &file.command) {
-            Some(Fault::Malformed(clause)) => problems.note(place, clause),
-            Some(Fault::Impossible(clause)) if !is_patched => problems.note(place, clause),
-            Some(Fault::Impossible(clause) | Fault::Unlikely(clause))
-                if warnings.len() <= LISTED_MAX =>
-            {
-                warnings.push(format!("{place}: {clause}"));
+        let (clause, is_left_out) = match fault(&copied, &file.command) {
+            Some(Fault::Malformed(clause)) => {
+                problems.note(place, clause);
+                continue;
             }
-            Some(_) | None => {}
+            Some(Fault::Impossible(clause)) => (clause, !is_patched),
+            Some(Fault::Unlikely(clause)) => (clause, false),
+            None => continue,
+        };
+        if is_left_out {
+            file.command = Command::Text("");
+        }
+        if warnings.len() <= LISTED_MAX {
+            let fate = if is_left_out { "left out: " } else { "" };
+            warnings.push(format!("{place}: {fate}{clause}"));
         }
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Plan<'a> {
                 format_args!("{containers} of them with {mounts} mounts of secrets each are too large for a pod"),
             );
         }
-        let plan = Self {
+        let mut plan = Self {
             aws_env: if aws { aws_env(&verbatim, &notes) } else { Vec::new() },
             aws_token: if aws { token::aws(pod) } else { None },
             ca_cert_bytes: &config.ca_cert_bytes,
@@ -149,11 +149,11 @@ impl<'a> Plan<'a> {
             user: user(spec, &notes, config, problems),
             notes,
         };
+        commands::check(&mut plan, problems, warnings);
         if plan.flavor == Flavor::Native {
             agent_json::refusals(&plan, problems);
         }
         compile::check(&plan.notes, &plan.secrets.files, problems, warnings);
-        commands::check(&plan, problems, warnings);
         places::check(&plan, problems);
         doubts::tell(&plan, warnings);
         // Last, since it is of all pods of a cluster alike.
