@@ -363,7 +363,9 @@ pub(super) fn says_nothing(value: &Json) -> bool {
     }
 }
 
+/// JSON has names without a character, which people could not see.
 fn dotted(place: &str, key: &str) -> String {
+    let key = if key.is_empty() { "\"\"" } else { key };
     if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
 }
 

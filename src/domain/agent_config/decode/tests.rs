@@ -525,3 +525,16 @@ fn an_address_that_is_none_is_a_mistake_and_not_another_address() {
     let config = json(&least(r#""vault":{"address":" HTTP://Vault:8200/x/ "}"#)).unwrap();
     assert_eq!(config.vault.address, "http://vault:8200/x");
 }
+
+#[test]
+fn a_setting_without_a_name_has_a_place() {
+    let document = Json::parse(br#"{"":1,"vault":{"":2},"template":[{"":3}]}"#).unwrap();
+    let mut places: Vec<String> =
+        without_effect(&document).into_iter().map(|setting| setting.place).collect();
+    let errors = decode(&document, &env(&[])).unwrap_err();
+    places.extend(errors.into_iter().map(|error| error.place));
+    for place in ["\"\"", "vault.\"\"", "template[0].\"\""] {
+        assert!(places.iter().any(|told| told == place), "{place}: {places:?}");
+    }
+    assert!(places.iter().all(|place| !place.is_empty() && !place.ends_with('.')), "{places:?}");
+}
