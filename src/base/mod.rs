@@ -1,6 +1,8 @@
 //! The vocabulary every other layer speaks: no domain knowledge, no input or output.
 
 pub mod address;
+#[cfg(test)]
+pub(crate) mod dice;
 pub mod go_duration;
 pub mod hidden;
 pub mod json;

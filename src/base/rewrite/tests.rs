@@ -1,6 +1,7 @@
 //! What is written as before, and that the new text says what was wanted.
 
 use super::*;
+use crate::base::dice::dice;
 use crate::base::source;
 
 /// The text with its only document changed by `change`.
@@ -207,13 +208,7 @@ const SEEDS: &[&str] = &[
 #[test]
 fn whatever_the_style_the_new_text_says_what_was_wanted() {
     let alphabet = b"&*!|>'\"%{}[],:#-?<\n\n\n    \t~0x.a\\\r\xc3\xa9";
-    let mut random: u64 = 0x2545_F491_4F6C_DD1D;
-    let mut below = |bound: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random % u64::try_from(bound).unwrap()).unwrap()
-    };
+    let mut below = dice(0x2545_F491_4F6C_DD1D);
     let (mut in_place, mut anew) = (0, 0);
     for round in 0..6000 {
         let mut bytes = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
@@ -258,11 +253,7 @@ fn json_stays_json_in_every_layout() {
         "{\n    \"a\": [\n        {\n            \"b\": 1\n        }\n    ],\n    \"c\": \"d\"\n}\n",
         "{\"a\":1,\"a\":{\"b\":2},\"c\":[[[]]]}",
     ];
-    let mut random: u64 = 7;
-    let mut below = |bound: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        usize::try_from((random >> 33) % u64::try_from(bound).unwrap()).unwrap()
-    };
+    let mut below = dice(7);
     for round in 0..2000 {
         let text = texts[round % texts.len()];
         let document = source::read_json(text).unwrap().remove(0);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::base::dice::dice;
 
 fn one(text: &str) -> String {
     let documents = parse(text).unwrap();
@@ -153,13 +154,7 @@ fn prints_as_kubectl_does() {
 fn broken_texts_never_panic_and_good_ones_read_back() {
     let seed = "a: &x [1, \"two\", 'it''s', {b: ~}]\n? k\n: |-\n  text\n   more\n\n<<: {z: 1}\nl:\n- *x\n- >\n  folded\n  line\n---\n!!str 5\n...\n# end\n";
     let alphabet = b"&*!|>'\"%@`{}[],:#-?<\n \t~0x.a\\\xc3\xa9";
-    let mut random: u64 = 0x2545_F491_4F6C_DD1D;
-    let mut below = |bound: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random % u64::try_from(bound).unwrap()).unwrap()
-    };
+    let mut below = dice(0x2545_F491_4F6C_DD1D);
     let mut good = 0;
     for _ in 0..4000 {
         let mut bytes = seed.as_bytes().to_vec();

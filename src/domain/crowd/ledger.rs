@@ -97,6 +97,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::dice::dice;
 
     const SIZES: Sizes = Sizes { total: 120, body_max: 30, peer_max: 60 };
     const MANY: Peer = Peer(1);
@@ -125,13 +126,7 @@ mod tests {
     #[test]
     fn bodies_that_come_are_all_read_to_their_end() {
         // All ask again and again in any order, hold what they have, and give it back when they are whole.
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let mut dice = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
-        };
+        let mut dice = dice(0x9E37_79B9_7F4A_7C15);
         for _ in 0..200 {
             let mut ledger = Ledger::new(SIZES);
             let mut open: Vec<(u64, Peer, usize, usize)> =
