@@ -11,14 +11,14 @@ const UID_BYTES_MAX: usize = 128;
 
 /// Whether this can be a namespace; a request about an object of the cluster has none.
 pub(crate) fn namespace(text: &str) -> Result<(), ReviewError> {
-    let fits = text.is_empty() || (text.len() <= LABEL_BYTES_MAX && is_label(text));
+    let fits = text.is_empty() || is_label(text);
     expect(fits, "request.namespace", "an RFC 1123 label of at most 63 characters")
 }
 
 /// Whether this can be the name of an object. `generated` is for what a name begins with, which may end with hyphens.
 pub(crate) fn object(text: &str, generated: bool) -> Result<(), ReviewError> {
     let stem = if generated { text.trim_end_matches('-') } else { text };
-    let fits = text.is_empty() || (text.len() <= NAME_BYTES_MAX && stem.split('.').all(is_label));
+    let fits = text.is_empty() || (text.len() <= NAME_BYTES_MAX && is_dotted(stem));
     let place = if generated { "metadata.generateName" } else { "metadata.name" };
     expect(fits, place, "an RFC 1123 name of at most 253 characters")
 }
@@ -35,8 +35,22 @@ fn expect(fits: bool, place: &str, wanted: &str) -> Result<(), ReviewError> {
     if fits { Ok(()) } else { Err(ReviewError { message: message() }) }
 }
 
+/// Whether Kubernetes takes this as the name of a container or a namespace (RFC 1123, a label).
+pub(crate) fn is_label(text: &str) -> bool {
+    text.len() <= LABEL_BYTES_MAX && is_part(text)
+}
+
+/// Whether Kubernetes takes this as the name of an object (RFC 1123, a subdomain).
+pub(crate) fn is_subdomain(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && is_dotted(text)
+}
+
+fn is_dotted(text: &str) -> bool {
+    text.split('.').all(is_part)
+}
+
 /// Small letters, digits and hyphens, with a letter or digit at both ends.
-fn is_label(text: &str) -> bool {
+fn is_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends =
         text.bytes().next().is_some_and(inner) && text.bytes().next_back().is_some_and(inner);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::names::LABEL_BYTES_MAX;
+use super::names::is_label;
 use super::plan::{INIT_NAME, Plan, SIDECAR_NAME, Side};
 use super::problems::Shown;
 use super::quantity;
@@ -31,13 +31,7 @@ fn name(plan: &Plan<'_>, side: Side, patched: &Json) -> Option<String> {
         // What the pod has under this name is told elsewhere.
         return None;
     }
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = |byte: Option<u8>| byte.is_some_and(inner);
-    let is_label = name.len() <= LABEL_BYTES_MAX
-        && ends(name.bytes().next())
-        && ends(name.bytes().next_back())
-        && name.bytes().all(|byte| inner(byte) || byte == b'-');
-    if !is_label {
+    if !is_label(name) {
         let shown = Shown(name);
         return Some(format!(
             "its name {shown} is none: write at most 63 lower-case letters, digits and \"-\""

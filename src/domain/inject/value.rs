@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::annotations::Kind;
+use super::names::is_subdomain;
 use super::quantity;
 use crate::base::go_duration;
 use crate::base::near::near;
@@ -54,7 +55,7 @@ pub(crate) fn check(kind: Kind, value: &str) -> Result<(), Cow<'static, str>> {
         Path if value.contains(|c: char| c == ':' || c.is_control()) => {
             "is no folder that Kubernetes can mount at: take colons and unprintable characters out"
         }
-        Name if !value.is_empty() && !is_object_name(value) => {
+        Name if !value.is_empty() && !is_subdomain(value) => {
             "is no name of a Secret or ConfigMap: write lower-case letters, digits, \"-\" and \".\""
         }
         Share if !value.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
@@ -152,17 +153,6 @@ fn is_image(value: &str) -> bool {
             && !part.contains("..")
     };
     is_digest && is_tag && path.split('/').all(is_part)
-}
-
-/// A DNS subdomain (RFC 1123), as Kubernetes wants it of objects' names.
-fn is_object_name(value: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_label = |label: &str| {
-        label.bytes().all(|byte| is_inner(byte) || byte == b'-')
-            && label.bytes().next().is_some_and(is_inner)
-            && label.bytes().next_back().is_some_and(is_inner)
-    };
-    value.len() <= 253 && value.split('.').all(is_label)
 }
 
 /// The letter `m` is a thousandth, and who writes it behind a size means a million bytes.
