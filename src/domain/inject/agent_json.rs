@@ -6,7 +6,7 @@ use super::Flavor;
 use super::annotations::{Key, TOKEN};
 use super::commands::Command;
 use super::json_text::{JsonText, float};
-use super::plan::{Plan, Side};
+use super::plan::{CACHE_PATH, Plan, Side};
 use super::problems::Problems;
 use super::secrets::{Body, SecretFile};
 use super::token::USUAL_FILE;
@@ -253,7 +253,7 @@ fn listener_and_cache(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
         if plan.persistent_cache() {
             out.key("persist").object(|out| {
                 out.member("type", "kubernetes");
-                out.member("path", "/vault/agent-cache");
+                out.member("path", CACHE_PATH);
                 out.flag_if("exit_on_err", notes.flag(Key::CacheExitOnErr));
                 // The agent looks for its token where every pod has one, unless told otherwise.
                 let token = plan.token.path();

@@ -9,7 +9,10 @@ use super::annotations::Key;
 use super::json_patch::{self, Dialect};
 use super::json_text::JsonText;
 use super::patched;
-use super::plan::{HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, Side};
+use super::plan::{
+    CACHE_PATH, CONFIGS_PATH, EXTRA_SECRET_PATH, HANDOVER_PATH, HOME_PATH, INIT_NAME, Plan,
+    SIDECAR_NAME, Side, TLS_PATH,
+};
 use super::problems::Problems;
 use super::shape::CONTAINER;
 use crate::base::json::Json;
@@ -275,7 +278,7 @@ fn mounts(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
         mount(out, &name, path, false);
     }
     if !notes.text(Key::ExtraSecret).is_empty() {
-        mount(out, "extra-secrets", "/vault/custom", true);
+        mount(out, "extra-secrets", EXTRA_SECRET_PATH, true);
     }
     for raw in &plan.copied_mounts {
         let known = serde_json::from_str::<super::review::Mount<'_>>(raw).unwrap_or_default();
@@ -286,9 +289,9 @@ fn mounts(plan: &Plan<'_>, side: Side, out: &mut JsonText) {
     // Last, since JSON patches written for vault-k8s count the mounts before it.
     let handover = side == Side::Init && plan.flavor == Flavor::Native && plan.sidecar;
     let rest = [
-        (!notes.text(Key::Configmap).is_empty(), "vault-config", "/vault/configs", true),
-        (!notes.text(Key::TlsSecret).is_empty(), "vault-tls-secrets", "/vault/tls", true),
-        (plan.persistent_cache(), "vault-agent-cache", "/vault/agent-cache", false),
+        (!notes.text(Key::Configmap).is_empty(), "vault-config", CONFIGS_PATH, true),
+        (!notes.text(Key::TlsSecret).is_empty(), "vault-tls-secrets", TLS_PATH, true),
+        (plan.persistent_cache(), "vault-agent-cache", CACHE_PATH, false),
         (handover, "home-sidecar", HANDOVER_PATH, false),
     ];
     for (_, name, path, read_only) in rest.into_iter().filter(|(wanted, ..)| *wanted) {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use super::annotations::{Key, Notes};
 use super::misspelt;
-use super::plan::{HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME};
+use super::names::LABEL_BYTES_MAX;
+use super::plan::{
+    CONFIGS_PATH, EXTRA_SECRET_PATH, HOME_PATH, INIT_NAME, Plan, SIDECAR_NAME, TLS_PATH,
+};
 use super::problems::{LISTED_MAX, Shown};
 use super::readers;
 use super::review::{Mount, Texts};
@@ -128,19 +131,21 @@ fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
     if plan.flavor == Flavor::Vault {
         return;
     }
-    let way = format!("set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
+    let way = || format!("set {} to \"vault\" with an image of Vault", Key::AgentFlavor);
     if notes.flag(Key::EnableQuit) {
         warnings.push(format!(
-            "{}: the native agent serves no /agent/v1/quit, who calls it gets no connection: {way}, or {} to \"true\"",
+            "{}: the native agent serves no /agent/v1/quit, who calls it gets no connection: {}, or {} to \"true\"",
             Key::EnableQuit,
+            way(),
             Key::NativeSidecar
         ));
     }
     if notes.flag(Key::CacheEnable) {
         warnings.push(format!(
-            "{}: the native agent has no listener at 127.0.0.1:{} and no cache: {way}",
+            "{}: the native agent has no listener at 127.0.0.1:{} and no cache: {}",
             Key::CacheEnable,
-            notes.text(Key::CachePort)
+            notes.text(Key::CachePort),
+            way()
         ));
     }
     let quiet = [
@@ -161,7 +166,11 @@ fn without_effect(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         }
     }
     if plan.telemetry.is_some() {
-        warnings.push(format!("{}…: the native agent sends no telemetry: {way}", Key::Telemetry));
+        warnings.push(format!(
+            "{}…: the native agent sends no telemetry: {}",
+            Key::Telemetry,
+            way()
+        ));
     }
 }
 
@@ -204,7 +213,7 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
         if known.contains(name) || warnings.len() > LISTED_MAX {
             return;
         }
-        let is_name = |name: &str| name.len() <= NAME_BYTES_MAX;
+        let is_name = |name: &str| name.len() <= LABEL_BYTES_MAX;
         let known = known.iter().copied().filter(|known| is_name(known) && is_name(name));
         let meant = near(name, known.take(NAMES_COMPARED_MAX));
         let meant = meant.map(|meant| format!(", did you mean {meant}?")).unwrap_or_default();
@@ -220,8 +229,6 @@ fn names(plan: &Plan<'_>, warnings: &mut Vec<String>) {
 
 /// Names that a misspelt one is compared with: pods have a handful of containers.
 const NAMES_COMPARED_MAX: usize = 20;
-/// Bytes of a container's name (RFC 1123).
-const NAME_BYTES_MAX: usize = 63;
 
 /// A mesh takes all traffic as soon as its init container has run, and its proxy starts after all of those.
 fn mesh(plan: &Plan<'_>, warnings: &mut Vec<String>) {
@@ -303,9 +310,9 @@ fn agent_folders<'p>(plan: &'p Plan<'_>) -> Vec<Cow<'p, str>> {
     folders.extend(plan.secrets.custom_paths.iter().copied());
     folders.extend(plan.aws_token.map(|(_, mount)| mount));
     for (key, folder) in [
-        (Key::ExtraSecret, "/vault/custom"),
-        (Key::TlsSecret, "/vault/tls"),
-        (Key::Configmap, "/vault/configs"),
+        (Key::ExtraSecret, EXTRA_SECRET_PATH),
+        (Key::TlsSecret, TLS_PATH),
+        (Key::Configmap, CONFIGS_PATH),
     ] {
         folders.extend(is_given(key).then_some(folder));
     }

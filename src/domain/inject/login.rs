@@ -1,4 +1,4 @@
-//! Whether the agents can log in with the method that a pod asks for.
+//! Whether the agents can log in with the method that a pod asks for, and where.
 
 use super::Flavor;
 use super::annotations::{Key, Notes};
@@ -43,11 +43,11 @@ pub(crate) fn check(notes: &Notes<'_>, problems: &mut Problems, warnings: &mut V
     if is_native && &*method == "jwt" && lacks_role() {
         warnings.push(format!("{}: the native agent knows no login by jwt without it", Key::Role));
     }
-    let (shown, native) = (Shown(&method), NATIVE_METHODS.join(", "));
+    let shown = Shown(&method);
     if !VAULT_METHODS.contains(&&*method) {
         let meant = near(&method, VAULT_METHODS.into_iter());
         let meant = meant.map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-        let known = if is_native { native } else { VAULT_METHODS.join(", ") };
+        let known = if is_native { &NATIVE_METHODS[..] } else { &VAULT_METHODS }.join(", ");
         let clause = format!("{shown} is not one of the agent's login methods, {known}{meant}");
         if is_native {
             notes.blame(Key::AuthType, clause, problems);
@@ -56,9 +56,45 @@ pub(crate) fn check(notes: &Notes<'_>, problems: &mut Problems, warnings: &mut V
         }
     } else if is_native && !NATIVE_METHODS.contains(&&*method) {
         warnings.push(format!(
-            "{}: the native agent knows {native}, not {shown}; set {} to \"vault\" and name an image of Vault",
+            "{}: the native agent knows {}, not {shown}; set {} to \"vault\" and name an image of Vault",
             Key::AuthType,
+            NATIVE_METHODS.join(", "),
             Key::AgentFlavor
+        ));
+    }
+}
+
+/// Vault has its login methods below `auth/`, perhaps in a namespace that stands before it.
+pub(crate) fn mount(notes: &Notes<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
+    let path = notes.text(Key::AuthPath);
+    let needs_mount = &*notes.text(Key::AuthType) != "token_file";
+    if path.is_empty() || !needs_mount || !notes.text(Key::Configmap).is_empty() {
+        return;
+    }
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"?#\\".contains(c);
+    let auth = segments.iter().position(|segment| *segment == "auth");
+    let after = auth.map_or(0, |at| segments.len() - at - 1);
+    let said = Shown(&path);
+    if !path.chars().all(is_plain) || path.contains("://") || segments.contains(&"..") {
+        let clause = format_args!(
+            "{said} is no path: write the login method's mount such as auth/kubernetes"
+        );
+        notes.blame(Key::AuthPath, clause, problems);
+    } else if segments.first() == Some(&"v1") {
+        let clause = format_args!("{said} begins with the API's own v1/: leave that out");
+        notes.blame(Key::AuthPath, clause, problems);
+    } else if after == 0 {
+        let last = segments.last().filter(|last| **last != "auth").copied().unwrap_or("kubernetes");
+        let clause = format_args!(
+            "{said} is no mount of a login method, which are below auth/: write auth/{last}"
+        );
+        notes.blame(Key::AuthPath, clause, problems);
+    } else if after > 1 && segments.last() == Some(&"login") {
+        let mount = segments.get(..segments.len() - 1).unwrap_or_default().join("/");
+        warnings.push(format!(
+            "{}: {said} ends in login, which agents add themselves: write {mount}, if that is the mount",
+            Key::AuthPath
         ));
     }
 }

@@ -2,7 +2,9 @@
 
 use super::Flavor;
 use super::annotations::Key;
-use super::plan::{HANDOVER_PATH, HOME_PATH, Plan};
+use super::plan::{
+    CACHE_PATH, CONFIGS_PATH, EXTRA_SECRET_PATH, HANDOVER_PATH, HOME_PATH, Plan, TLS_PATH,
+};
 use super::problems::{Problems, Shown};
 use super::secrets::same_path;
 
@@ -15,15 +17,11 @@ pub(crate) fn check(plan: &Plan<'_>, problems: &mut Problems) {
         (true, HOME_PATH, "the agents' home"),
         (hands_over, HANDOVER_PATH, "what one agent leaves for the next"),
         (true, &*plan.token.mount_path, "the token for the login"),
-        (is_given(Key::ExtraSecret), "/vault/custom", "the files of agent-extra-secret"),
-        (is_given(Key::TlsSecret), "/vault/tls", "the files of tls-secret"),
-        (is_given(Key::Configmap), "/vault/configs", "the files of agent-configmap"),
-        (plan.persistent_cache(), "/vault/agent-cache", "the agents' cache"),
-        (
-            plan.aws_token.is_some(),
-            plan.aws_token.map_or("", |(_, path)| path),
-            "the token for AWS",
-        ),
+        (is_given(Key::ExtraSecret), EXTRA_SECRET_PATH, "the files of agent-extra-secret"),
+        (is_given(Key::TlsSecret), TLS_PATH, "the files of tls-secret"),
+        (is_given(Key::Configmap), CONFIGS_PATH, "the files of agent-configmap"),
+        (plan.persistent_cache(), CACHE_PATH, "the agents' cache"),
+        (true, plan.aws_token.map_or("", |(_, path)| path), "the token for AWS"),
     ];
     let mut refuse = |place: &dyn std::fmt::Display, path: &str| {
         let found =

@@ -18,6 +18,14 @@ use super::{
 pub(crate) const HOME_PATH: &str = "/home/vault";
 /// Where the init container sees the sidecar's home, to hand over token and leases.
 pub(crate) const HANDOVER_PATH: &str = "/home/vault-sidecar";
+/// Where the agents see the Secret of `agent-extra-secret`.
+pub(crate) const EXTRA_SECRET_PATH: &str = "/vault/custom";
+/// Where the agents see the Secret of `tls-secret`.
+pub(crate) const TLS_PATH: &str = "/vault/tls";
+/// Where the agents see the ConfigMap of `agent-configmap`.
+pub(crate) const CONFIGS_PATH: &str = "/vault/configs";
+/// Where Vault's agent keeps its cache.
+pub(crate) const CACHE_PATH: &str = "/vault/agent-cache";
 /// Name of the init container.
 pub(crate) const INIT_NAME: &str = "vault-agent-init";
 /// Name of the sidecar.
@@ -158,6 +166,7 @@ impl<'a> Plan<'a> {
         doubts::tell(&plan, warnings);
         // Last, since it is of all pods of a cluster alike.
         reach::check(&plan.notes, !plan.ca_cert_bytes.is_empty(), problems, warnings);
+        login::mount(&plan.notes, problems, warnings);
         plan
     }
 

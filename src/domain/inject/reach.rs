@@ -1,12 +1,12 @@
-//! Where agents reach Vault, and where they log in there.
+//! Where agents reach Vault.
 
 use super::Flavor;
 use super::annotations::{Key, Notes};
-use super::problems::Problems;
+use super::problems::{Problems, Shown};
 use super::value::parse_bool;
 use crate::base::address::{Address, AddressError, is_host, shown};
 
-/// Refuses addresses that are none and login mounts that cannot be, and doubts what is not safe.
+/// Refuses addresses that are none, and doubts what is not safe.
 pub(crate) fn check(
     notes: &Notes<'_>,
     has_ca_bytes: bool,
@@ -17,7 +17,6 @@ pub(crate) fn check(
     proxy(notes, problems);
     server_name(notes, problems);
     connections(notes, warnings);
-    login_mount(notes, problems, warnings);
 }
 
 /// Whether a value is one that the kubelet fills in: variables of a container may name others.
@@ -95,7 +94,7 @@ fn server_name(notes: &Notes<'_>, problems: &mut Problems) {
     if notes.flavor() == Flavor::Native && !is_fine {
         let clause = format_args!(
             "{} is no name of a certificate: write a DNS name or an IP address such as vault.example, without port",
-            super::problems::Shown(&text)
+            Shown(&text)
         );
         problems.note(Key::TlsServerName, clause);
     }
@@ -114,7 +113,7 @@ fn connections(notes: &Notes<'_>, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "{}: Vault's agent does not start with {}: write true, false or force",
             Key::CacheUseToken,
-            super::problems::Shown(&token)
+            Shown(&token)
         ));
     }
     let processors = notes.text(Key::GoMaxProcs);
@@ -123,7 +122,7 @@ fn connections(notes: &Notes<'_>, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "{}: {} is no number of processors, so Go takes all: write one from 1",
             Key::GoMaxProcs,
-            super::problems::Shown(&processors)
+            Shown(&processors)
         ));
     }
     // Recorded pods of vault-k8s have blanks in it.
@@ -133,43 +132,8 @@ fn connections(notes: &Notes<'_>, warnings: &mut Vec<String>) {
             warnings.push(format!(
                 "{key}: Vault's agent does not start with {}: write auto-auth, caching, proxying or templating, without \
                  blanks",
-                super::problems::Shown(other)
+                Shown(other)
             ));
         }
-    }
-}
-
-/// Vault has its login methods below `auth/`, perhaps in a namespace that stands before it.
-fn login_mount(notes: &Notes<'_>, problems: &mut Problems, warnings: &mut Vec<String>) {
-    let path = notes.text(Key::AuthPath);
-    let needs_mount = &*notes.text(Key::AuthType) != "token_file";
-    if path.is_empty() || !needs_mount || !notes.text(Key::Configmap).is_empty() {
-        return;
-    }
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"?#\\".contains(c);
-    let auth = segments.iter().position(|segment| *segment == "auth");
-    let after = auth.map_or(0, |at| segments.len() - at - 1);
-    let said = super::problems::Shown(&path);
-    if !path.chars().all(is_plain) || path.contains("://") || segments.contains(&"..") {
-        let clause = format_args!(
-            "{said} is no path: write the login method's mount such as auth/kubernetes"
-        );
-        notes.blame(Key::AuthPath, clause, problems);
-    } else if segments.first() == Some(&"v1") {
-        let clause = format_args!("{said} begins with the API's own v1/: leave that out");
-        notes.blame(Key::AuthPath, clause, problems);
-    } else if after == 0 {
-        let last = segments.last().filter(|last| **last != "auth").copied().unwrap_or("kubernetes");
-        let clause = format_args!(
-            "{said} is no mount of a login method, which are below auth/: write auth/{last}"
-        );
-        notes.blame(Key::AuthPath, clause, problems);
-    } else if after > 1 && segments.last() == Some(&"login") {
-        let mount = segments.get(..segments.len() - 1).unwrap_or_default().join("/");
-        warnings.push(format!(
-            "{}: {said} ends in login, which agents add themselves: write {mount}, if that is the mount",
-            Key::AuthPath
-        ));
     }
 }
