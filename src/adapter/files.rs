@@ -155,8 +155,8 @@ pub(crate) fn write(
 
 /// Puts `bytes` in the place of `target`, which may be missing, a file or a symbolic link.
 ///
-/// `mode` holds permission bits; `None` keeps read, write and execute bits of the target, or is 0644 for a new one. The owner of
-/// the target is kept where the kernel allows it. `create_dirs` makes missing folders (0755).
+/// `mode` holds permission bits; `None` keeps read, write and execute bits of the target, or is 0644 for a new one. The
+/// owner of the target is kept where the kernel allows it. `create_dirs` makes missing folders (0755).
 pub(crate) fn replace(
     target: &Path,
     bytes: &[u8],
